@@ -1,0 +1,21 @@
+/* What went wrong, as one int: 0 is success, a positive number is an errno,
+ * a negative one is weir's own. */
+#ifndef WEIR_ERROR_H
+#define WEIR_ERROR_H
+
+enum {
+    ERROR_EOF = -1,       /* the peer ended its side */
+    ERROR_CLOSED = -2,    /* closed on this side */
+    ERROR_TLS = -3,       /* TLS; the transport knows the reason */
+    ERROR_TRUNCATED = -4, /* a TLS peer ended without close_notify */
+    ERROR_TASK = -5,      /* a joined task ended in an error */
+    ERROR_RESOLVE = -64   /* ERROR_RESOLVE - n is c-ares' status n */
+};
+
+/* The name that programs compare: "ECONNRESET", "EOF", "ENOTFOUND". */
+const char *error_code(int error);
+
+/* The words for people: "Connection reset by peer". */
+const char *error_text(int error);
+
+#endif

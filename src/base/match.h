@@ -1,0 +1,109 @@
+/* How much of the received bytes satisfies a read?
+ *
+ * A match is asked after each arrival, over the contiguous unconsumed bytes,
+ * and keeps its place: no byte is looked at twice, except for the last
+ * `delimiter - 1` (a regex looks again from where a partial match began). The
+ * place survives a failed read, if the next one searches for the same.
+ *
+ * Compiled patterns (delimiters, lists, regexes) are shared and
+ * counted; they are never changed once made. */
+#ifndef WEIR_MATCH_H
+#define WEIR_MATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum match_kind {
+    MATCH_ANY,   /* at least one byte, at most `max` */
+    MATCH_COUNT, /* exactly `count` bytes */
+    MATCH_UNTIL, /* through the first end of one of `pattern`'s delimiters */
+    MATCH_REGEX, /* through the end of the first match of `pattern` */
+    MATCH_FRAME, /* a length prefix and its payload */
+    MATCH_END    /* everything, once the peer has ended */
+};
+
+enum match_prefix {
+    PREFIX_U8,
+    PREFIX_U16BE,
+    PREFIX_U16LE,
+    PREFIX_U32BE,
+    PREFIX_U32LE,
+    PREFIX_U64BE,
+    PREFIX_VARINT,   /* unsigned LEB128, as in Protocol Buffers */
+    PREFIX_NETSTRING /* cr.yp.to/proto/netstrings.txt */
+};
+
+enum match_answer {
+    MATCH_FOUND,
+    MATCH_NOT_YET,
+    MATCH_TOO_LONG, /* it can only end beyond `max` (EMSGSIZE) */
+    MATCH_TOO_BIG,  /* it can only end beyond `limit` (ENOBUFS) */
+    MATCH_INVALID   /* these bytes can never be it (EPROTO) */
+};
+
+struct pattern; /* compiled delimiters or a compiled regex */
+
+/* Where the search for a pattern stands in the unconsumed bytes. */
+struct match_place {
+    uint64_t pattern_id; /* whose search; 0: nobody's */
+    size_t scanned;      /* bytes that need no second look */
+    uint32_t state;      /* of a list's automaton, at `scanned` */
+};
+
+struct match {
+    enum match_kind kind;
+    enum match_prefix prefix; /* MATCH_FRAME */
+    bool exclusive;           /* MATCH_UNTIL: data without the delimiter */
+    bool max_given;           /* `max` was asked for: wins over `limit` */
+    size_t count;             /* MATCH_COUNT */
+    size_t max;               /* see CONTRACT: of a frame, its payload */
+    size_t limit;             /* max_buffer_size */
+    struct pattern *pattern;  /* one reference, see match_clear */
+};
+
+/* What was found, as offsets into the bytes that were given. */
+struct match_found {
+    size_t size;       /* to consume */
+    size_t start, end; /* the data, within these */
+    int index;         /* MATCH_UNTIL: which delimiter, from 0 */
+};
+
+/* `ended`: nothing more will arrive. `*wanted` becomes how many bytes more
+ * are needed at the least (1 if unknown), for the next read's size. `detail`
+ * of MATCH_INVALID is a static text, such as "varint longer than 10 bytes". */
+enum match_answer match_find(const struct match *match,
+                             struct match_place *place, const char *data,
+                             size_t length, bool ended,
+                             struct match_found *found, size_t *wanted,
+                             const char **detail);
+
+/* `size` bytes left the front: the place moves with them. */
+void match_consumed(struct match_place *place, const struct pattern *pattern,
+                    size_t size);
+
+/* `size` bytes were put back in front. */
+void match_returned(struct match_place *place);
+
+/* One delimiter or several; NULL if none or an empty one is among them. */
+struct pattern *pattern_delimiters(const char *const *delimiters,
+                                   const size_t *sizes, int count);
+
+/* A PCRE2 regex; NULL with a message and the offset of the fault. */
+struct pattern *pattern_regex(const char *text, size_t size, char **message,
+                              size_t *offset);
+
+struct pattern *pattern_retain(struct pattern *pattern);
+void pattern_release(struct pattern *pattern);
+uint64_t pattern_id(const struct pattern *pattern);
+
+/* After a MATCH_REGEX was found: how many groups the regex has, and where
+ * group n (from 1) lies in the data that were given; false if it is unset. */
+int pattern_groups(const struct pattern *pattern);
+bool pattern_group(const struct pattern *pattern, int n, size_t *start,
+                   size_t *end);
+
+/* How many bytes all searches have looked at, for specs. */
+uint64_t match_work(void);
+
+#endif

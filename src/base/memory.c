@@ -1,0 +1,46 @@
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *checked(void *block, size_t size)
+{
+    if (block || size == 0)
+        return block;
+    fprintf(stderr, "weir: out of memory (%zu bytes)\n", size);
+    abort();
+}
+
+void *memory_new(size_t size)
+{
+    return checked(calloc(1, size), size);
+}
+
+void *memory_resize(void *block, size_t size)
+{
+    return checked(realloc(block, size), size);
+}
+
+char *memory_copy(const void *data, size_t size)
+{
+    char *copy = checked(malloc(size + 1), size + 1);
+    if (size > 0)
+        memcpy(copy, data, size);
+    copy[size] = '\0';
+    return copy;
+}
+
+char *memory_format(const char *format, ...)
+{
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int size = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    char *text = checked(malloc((size_t) size + 1), (size_t) size + 1);
+    vsnprintf(text, (size_t) size + 1, format, again);
+    va_end(again);
+    return text;
+}

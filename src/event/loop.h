@@ -1,0 +1,66 @@
+/* The loop and what everything on it shares.
+ *
+ * A turn: what is ready in Lua runs, loop_flush lets every stream that was
+ * written to send, loop_bury frees what was closed, then libev waits. */
+#ifndef WEIR_LOOP_H
+#define WEIR_LOOP_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/list.h"
+
+#define LOOP_SCRATCH 65536  /* bytes: one receive buffer for all streams */
+#define LOOP_BUDGET 262144 /* bytes that one stream moves in one turn (R13) */
+
+/* Something to be called once, soon. In no list: list_empty(&link). */
+struct loop_call {
+    struct list link;
+    void (*run)(struct loop_call *);
+};
+
+struct loop {
+    struct ev_loop *ev;
+    char *scratch;
+    bool scratch_busy; /* a match in it has not been consumed yet */
+    unsigned holds;    /* what keeps the host alive (R22) */
+    struct list flush; /* calls to make before the loop waits */
+    struct list again; /* calls to make in the next turn */
+    struct list graves;
+    struct list streams; /* every struct stream, by its `link` */
+    ev_idle idle;        /* active: the loop must not sleep */
+};
+
+/* NULL if libev cannot start. Never the default loop (DESIGN §3.11). */
+struct loop *loop_new(void);
+void loop_free(struct loop *loop);
+
+/* Makes `call` run before the loop waits / in the next turn; no-op when it
+ * is listed already. */
+void loop_before_wait(struct loop *loop, struct loop_call *call);
+void loop_next_turn(struct loop *loop, struct loop_call *call);
+
+/* Runs the calls for this turn; then those to be made before waiting. */
+void loop_again(struct loop *loop);
+void loop_flush(struct loop *loop);
+
+/* free()s `block` at the turn's end. Its first member must be a struct list
+ * that is in no list. */
+void loop_bury(struct loop *loop, void *block);
+void loop_free_graves(struct loop *loop);
+
+/* The next poll returns at once. */
+void loop_stay_awake(struct loop *loop);
+
+/* Monotonic seconds, read now. */
+double loop_clock(void);
+
+/* Starts `timer` so that it fires no sooner than `seconds` from now (R37). */
+void loop_start_timer(struct loop *loop, ev_timer *timer, double seconds,
+                      double repeat);
+
+/* One more, one fewer thing keeps the host alive. `*holding` remembers. */
+void loop_hold(struct loop *loop, bool *holding, bool hold);
+
+#endif

@@ -1,0 +1,181 @@
+/* A stream: a descriptor, a transport, an input buffer, an output queue, at
+ * most one pending read.
+ *
+ * Calls either finish or call back, never both: those that may wait return 0
+ * (done), STREAM_WAIT (a callback will come, once), or an error. Callbacks are
+ * function pointers, always the last thing a handler does; they may call
+ * anything here, also stream_close and stream_release on the same stream. */
+#ifndef WEIR_STREAM_H
+#define WEIR_STREAM_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/list.h"
+#include "base/match.h"
+#include "base/outqueue.h"
+#include "event/loop.h"
+#include "io/transport.h"
+
+enum { STREAM_WAIT = 1 << 30 };
+
+struct stream;
+
+struct stream_options {
+    size_t max_buffer_size;
+    size_t read_chunk_size;
+    uint64_t max_write_buffer_size; /* 0: none */
+    uint64_t high_water;
+    bool half_open;
+    bool nodelay;
+    bool keepalive;
+};
+
+/* The upward edge. `owner` is the binding's. */
+struct stream_events {
+    /* The pending read ended: 0, or an error. On 0 the result is in `found`,
+     * to be taken and then given back with stream_consume. */
+    void (*read_done)(struct stream *, int error);
+    /* connect or handshake ended. */
+    void (*ready)(struct stream *, int error);
+    /* The stream is over and somebody asked to be told (R17). Once. */
+    void (*over)(struct stream *, int error);
+};
+
+/* Somebody waits until the output has been sent up to an offset. */
+struct stream_waiter {
+    struct list link;
+    uint64_t until; /* bytes sent since the beginning */
+    void (*done)(struct stream_waiter *, int error);
+};
+
+enum stream_phase {
+    STREAM_IDLE,       /* no descriptor yet */
+    STREAM_CONNECTING, /* a connect is under way elsewhere */
+    STREAM_HANDSHAKE,  /* the transport is being set up */
+    STREAM_OPEN,
+    STREAM_FLUSHING,   /* closed: sending what is left */
+    STREAM_ENDING,     /* closed: ending our side */
+    STREAM_DRAINING,   /* closed: discarding input until the peer ends */
+    STREAM_CLOSED      /* no descriptor any more */
+};
+
+struct stream {
+    struct list grave; /* first: see loop_bury */
+    struct list link;  /* loop->streams */
+    struct loop *loop;
+    const struct stream_events *events;
+    void *owner;
+    struct transport *transport; /* &plain, or a TLS one */
+    struct transport *next;      /* after the plain output has left */
+    struct transport plain;
+    ev_io reader, writer; /* one per operation */
+    ev_timer linger;
+    struct loop_call flush_call, again_call;
+    struct buffer input;
+    struct outqueue output;
+    struct list waiters; /* struct stream_waiter, in order of `until` */
+    struct match match;
+    struct match_place place;
+    struct match_found found; /* result of a read that is done */
+    const char *view;         /* the bytes that `found` refers to */
+    size_t view_length;
+    char *into;               /* read_into: where, */
+    size_t into_length, into_have;
+    uint64_t plain_until; /* start_tls: output up to here leaves first */
+    struct stream_options options;
+    const char *detail; /* static words for the last EPROTO */
+    char *reason;       /* words for input_error or output_error */
+    int references;
+    int input_error;  /* no more input will come, and why */
+    int output_error; /* nothing can be written any more, and why */
+    int over_error;   /* why the stream is over; 0: closed here */
+    enum stream_phase phase;
+    bool reading;
+    bool partial;      /* read_into: at least one byte will do */
+    bool scratched;    /* `view` is in the loop's scratch buffer */
+    bool shut;         /* our side is to end once the output is empty */
+    bool shut_done;    /* it has ended */
+    bool watched;      /* a close callback waits for `over` */
+    bool busy;         /* the listener's handler has not returned */
+    bool told;         /* `over` was called */
+    bool unref;        /* does not keep the host */
+    bool holding;
+    bool paired;       /* the other end is in this process too */
+};
+
+/* With one reference, in phase STREAM_IDLE. */
+struct stream *stream_new(struct loop *loop,
+                          const struct stream_options *options,
+                          const struct stream_events *events, void *owner);
+struct stream *stream_retain(struct stream *stream);
+/* The last release frees the stream, once it is STREAM_CLOSED; one that
+ * still has bytes to send lingers on without references. */
+void stream_release(struct stream *stream);
+void stream_default_options(struct stream_options *options);
+
+/* Wraps `fd` (made non-blocking unless it is shared) and opens the stream;
+ * queued writes start to leave. */
+void stream_open(struct stream *stream, int fd);
+/* While a connect is under way: writes are queued, reads wait. */
+void stream_connecting(struct stream *stream);
+/* It failed: everything that waits is told. */
+void stream_connect_failed(struct stream *stream, int error);
+
+/* Replaces the transport, after what is queued now has left, and shakes
+ * hands. STREAM_WAIT, always: events->ready follows. */
+int stream_handshake(struct stream *stream, struct transport *transport);
+
+/* Reads what `match` asks for (it is copied; its pattern is retained).
+ * 0: the result is in stream->view and ->found; call stream_consume. */
+int stream_read(struct stream *stream, const struct match *match);
+/* Reads `size` bytes into `memory`; found.size says how many. */
+int stream_read_into(struct stream *stream, void *memory, size_t size,
+                     bool partial);
+/* Takes the found bytes out. Must follow every read that was done. */
+void stream_consume(struct stream *stream);
+/* Stops the pending read; its bytes stay. Nothing is called back. */
+void stream_cancel_read(struct stream *stream);
+/* ENOBUFS if that would pass max_buffer_size. */
+int stream_unread(struct stream *stream, const void *data, size_t size);
+
+/* Before anything is queued: may `size` more bytes be written? 0, ENOBUFS,
+ * or why the stream is over for writing. */
+int stream_may_write(const struct stream *stream, uint64_t size);
+/* Bytes were put on stream->output: sees that they leave. */
+void stream_written(struct stream *stream);
+/* 0 if already sent, STREAM_WAIT, or why it never will be. */
+int stream_wait_sent(struct stream *stream, struct stream_waiter *waiter,
+                     uint64_t until);
+void stream_cancel_waiter(struct stream_waiter *waiter);
+
+/* Ends our side when all that was queued has left. 0 or an error. */
+int stream_shutdown(struct stream *stream);
+/* Flushes for at most `linger` seconds in the background, then closes. */
+void stream_close(struct stream *stream, double linger);
+/* The same for a reason that the close callback gets. */
+void stream_fail(struct stream *stream, int error, const char *reason);
+/* Now: unsent bytes are dropped, a TCP peer sees a reset. */
+void stream_abort(struct stream *stream);
+/* Hands over the descriptor, not closing it; the stream is over. */
+int stream_detach(struct stream *stream);
+
+/* Watches for the end (R17): events->over comes once the stream is over,
+ * later, never inside this call. */
+void stream_watch(struct stream *stream, bool watch);
+/* The listener's handler began or returned. */
+void stream_set_busy(struct stream *stream, bool busy);
+void stream_set_unref(struct stream *stream, bool unref);
+
+static inline bool stream_closed(const struct stream *stream)
+{
+    return stream->phase >= STREAM_FLUSHING;
+}
+
+/* Words for an error that this stream gave. */
+const char *stream_reason(const struct stream *stream, int error);
+
+#endif

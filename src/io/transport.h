@@ -1,0 +1,60 @@
+/* Moves bytes between a descriptor and memory: plainly, through TLS, or with
+ * faults injected. A transport knows no loop: it says what to wait for.
+ *
+ * Every call answers with a count of bytes > 0 or one of enum io_answer. */
+#ifndef WEIR_TRANSPORT_H
+#define WEIR_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+enum io_answer {
+    IO_END = 0,         /* read: the peer ended; else: done */
+    IO_WANT_READ = -1,  /* call again when the descriptor is readable */
+    IO_WANT_WRITE = -2, /* … writable */
+    IO_FAILED = -3      /* `error` says why; see base/error.h */
+};
+
+struct transport {
+    const struct transport_class *class;
+    int fd;
+    int error;    /* after IO_FAILED */
+    bool drained; /* the last read emptied the descriptor: another one now
+                     would only say IO_WANT_READ */
+};
+
+struct transport_class {
+    const char *name; /* "tcp", "unix", "tls", … for tostring */
+
+    ssize_t (*read)(struct transport *, void *data, size_t size);
+
+    /* May write less than all. After a WANT answer the next call starts with
+     * the same bytes and is never shorter, though they may have moved. */
+    ssize_t (*write)(struct transport *, const struct iovec *, int count);
+
+    /* sendfile(2); NULL where there is none. */
+    ssize_t (*send_file)(struct transport *, int fd, off_t *offset,
+                         size_t size);
+
+    /* IO_END when the connection is set up; NULL if there is nothing to do. */
+    ssize_t (*handshake)(struct transport *);
+
+    /* Ends our side (FIN, close_notify); IO_END when that is done. */
+    ssize_t (*shutdown)(struct transport *);
+
+    /* The words behind ERROR_TLS and the like; NULL: error_text will do. */
+    const char *(*reason)(const struct transport *);
+
+    /* Frees the transport, never the descriptor. NULL: nothing to free. */
+    void (*free)(struct transport *);
+};
+
+static inline ssize_t transport_fail(struct transport *transport, int error)
+{
+    transport->error = error;
+    return IO_FAILED;
+}
+
+#endif

@@ -1,0 +1,142 @@
+/* Tasks, and the operations that they and callbacks wait for.
+ *
+ * Every Lua function the host calls runs in a task: a Lua thread of its own.
+ * A completion puts results on the waiter's stack and the task on the ready
+ * queue; the queue is drained in ev_prepare, the only place where C calls
+ * Lua. A callback is a function that a pooled thread starts with when its
+ * operation completes. (DESIGN §3.1.)
+ *
+ * A binding that may wait looks like this:
+ *
+ *     struct call call;
+ *     call_parse(L, &call, 2, option_names, "sleep"); // [options], [callback]
+ *     // … check every argument; raise; no side effect so far …
+ *     int early = call_refused(L, &call);   // a deadline passed, a cancel
+ *     if (early)
+ *         return early;
+ *     int error = thing_try(thing);         // finishes, waits or fails
+ *     if (error == 0) {
+ *         lua_pushboolean(L, true);
+ *         return call_return(L, &call, 1);  // results on top
+ *     }
+ *     if (error != THING_WAIT)
+ *         return call_fail(L, &call, error, "message");
+ *     struct operation *op = call_wait(L, &call, &sleep_class, object);
+ *     thing->operation = op;
+ *     return call_suspend(L, &call);        // what the C function returns
+ *
+ * and its completion, from the loop, never from inside the call above:
+ *
+ *     lua_State *to = operation_results(op);
+ *     lua_pushboolean(to, true);
+ *     operation_finish(op, 1);              // op is gone after this
+ * or
+ *     operation_fail(op, error, "message");  // nil, message, code
+ */
+#ifndef WEIR_TASK_H
+#define WEIR_TASK_H
+
+#include <ev.h>
+#include <lua.h>
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "event/loop.h"
+
+struct task;
+struct context;
+struct operation;
+
+struct operation_class {
+    /* "read_until", for messages and reports. */
+    const char *name;
+    /* Unhooks `op` from what would complete it; must not call back. What is
+     * below stays usable, except where R25 says otherwise. */
+    void (*cancel)(struct operation *op);
+    /* What it waits on, such as "127.0.0.1:80"; NULL if nothing. */
+    void (*describe)(struct operation *op, char *text, size_t size);
+    /* Only other tasks can complete it (join, channel): it does not keep the
+     * host alive. */
+    bool internal;
+};
+
+struct operation {
+    struct list link;  /* the binding's own, e.g. a queue of waiters */
+    struct list all;   /* every pending operation */
+    const struct operation_class *class;
+    void *object;      /* the binding's */
+    struct stream *stream; /* whose operation it is (R19), or NULL */
+    struct task *task; /* the one that waits; NULL for a callback */
+    struct context *context; /* a callback's */
+    int callback;      /* its anchor; 0 for a task */
+    double since;      /* loop_clock */
+    double timeout;    /* seconds, for the message; 0: none */
+    ev_timer timer;
+    lua_State *where;  /* the (sub)coroutine that called, for reports */
+    bool holding;
+    bool unref;        /* its object is unref'd */
+    union {            /* room for the binding */
+        long number;
+        void *pointer;
+    } slot[4];
+};
+
+/* How an operation was called. */
+struct call {
+    int options;   /* stack index, or 0 */
+    int callback;  /* stack index, or 0: the task waits */
+    double timeout; /* seconds; < 0: none */
+    const char *name;
+};
+
+/* Reads `[options], [callback]` from `index` on: the last argument may be a
+ * callback, the one before it (or it) a table. Unknown option keys raise,
+ * naming the known ones (`known` ends with NULL; "timeout" must be in it to be
+ * accepted, and lands in call->timeout). Without a callback it raises where
+ * the task cannot wait (§1). Extra arguments raise. */
+void call_parse(lua_State *L, struct call *call, int index,
+                const char *const known[], const char *name);
+
+/* Is the running task cancelled, past its deadline, or due to yield (R3)
+ * while either is so? Then what to return; 0 if not. */
+int call_refused(lua_State *L, struct call *call);
+
+/* The results are the top `count` values: returns them, or yields first
+ * (R3), or queues the callback with them (R2). */
+int call_return(lua_State *L, struct call *call, int count);
+/* The same for nil, message, code. */
+int call_fail(lua_State *L, struct call *call, int error,
+              const char *message);
+
+/* Makes the operation that waits. `object_index` (0: none) is the stack
+ * index of a value that is kept alive meanwhile. Its timeout is the
+ * smallest of the call's, `fallback` (< 0: none) and the task's deadline. */
+struct operation *call_wait(lua_State *L, struct call *call,
+                            const struct operation_class *class,
+                            int object_index, double fallback);
+int call_suspend(lua_State *L, struct call *call, int object_index);
+
+lua_State *operation_results(struct operation *op);
+void operation_finish(struct operation *op, int count);
+void operation_fail(struct operation *op, int error, const char *message);
+/* Its object was unref'd or ref'd. */
+void operation_unref(struct operation *op, bool unref);
+
+/* Starts the function and `count` arguments on top of L's stack (popped) in a
+ * new task, in this turn. `stream`: closed if it raises (R19), may be NULL.
+ * `done(stream)` is called when the task has ended, may be NULL. The context
+ * is the running task's, or `context` if given. */
+void task_start(lua_State *L, int count, struct stream *stream,
+                void (*done)(struct stream *), struct context *context);
+
+/* The context that what is registered now would inherit; counted. */
+struct context *context_current(void);
+void context_release(struct context *context);
+
+/* The loop that everything is on. */
+struct loop *task_loop(void);
+
+/* Pushes nil, message, code: the one place that does. Returns 3. */
+int push_failure(lua_State *L, int error, const char *message);
+
+#endif
