@@ -61,21 +61,21 @@ struct operation_class {
 };
 
 struct operation {
-    struct list link;  /* the binding's own, e.g. a queue of waiters */
-    struct list all;   /* every pending operation */
+    struct list link; /* the binding's own, e.g. a queue of waiters */
+    struct list all;  /* every pending operation */
     const struct operation_class *class;
-    void *object;      /* the binding's */
-    struct stream *stream; /* whose operation it is (R19), or NULL */
-    struct task *task; /* the one that waits; NULL for a callback */
+    void *object;            /* the binding's */
+    struct stream *stream;   /* whose operation it is (R19), or NULL */
+    struct task *task;       /* the one that waits; NULL for a callback */
     struct context *context; /* a callback's */
-    int callback;      /* its anchor; 0 for a task */
-    double since;      /* loop_clock */
-    double timeout;    /* seconds, for the message; 0: none */
+    int callback;            /* its anchor; 0 for a task */
+    double since;            /* loop_clock */
+    double timeout;          /* seconds, for the message; 0: none */
     ev_timer timer;
-    lua_State *where;  /* the (sub)coroutine that called, for reports */
+    lua_State *where; /* the (sub)coroutine that called, for reports */
     bool holding;
-    bool unref;        /* its object is unref'd */
-    union {            /* room for the binding */
+    bool unref; /* its object is unref'd */
+    union {     /* room for the binding */
         long number;
         void *pointer;
     } slot[4];
@@ -83,8 +83,8 @@ struct operation {
 
 /* How an operation was called. */
 struct call {
-    int options;   /* stack index, or 0 */
-    int callback;  /* stack index, or 0: the task waits */
+    int options;    /* stack index, or 0 */
+    int callback;   /* stack index, or 0: the task waits */
     double timeout; /* seconds; < 0: none */
     const char *name;
 };
@@ -105,8 +105,7 @@ int call_refused(lua_State *L, struct call *call);
  * (R3), or queues the callback with them (R2). */
 int call_return(lua_State *L, struct call *call, int count);
 /* The same for nil, message, code. */
-int call_fail(lua_State *L, struct call *call, int error,
-              const char *message);
+int call_fail(lua_State *L, struct call *call, int error, const char *message);
 
 /* Makes the operation that waits. `object_index` (0: none) is the stack
  * index of a value that is kept alive meanwhile. Its timeout is the
