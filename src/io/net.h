@@ -31,8 +31,8 @@ enum net_target_kind {
 struct net_target {
     enum net_target_kind kind;
     bool tls;        /* it began with tls:// */
-    char host[256];  /* "" in ":port": all interfaces */
-    char port[32];   /* digits, or a service name */
+    char host[256];  /* "" in ":port": all interfaces, `address` is [::] */
+    char port[32];   /* digits: a service's name was looked up */
     bool numeric;    /* `address` is complete: nothing to resolve */
     int fd;
     struct net_address address;
@@ -43,11 +43,13 @@ struct net_target {
 bool net_parse(struct net_target *target, const char *data, size_t size,
                const char **expected);
 
-/* Numeric IPv4 or IPv6 (with an optional %zone), and a port; false if not. */
+/* Numeric IPv4 or IPv6 (with an optional %zone), and a port (digits or a
+ * service's name); false if not. */
 bool net_numeric(struct net_address *address, const char *host,
                  const char *port);
 
-/* "127.0.0.1:80", "[::1]:80", "unix:/path", "unix:@name", "unix:" if
+/* "127.0.0.1:80" (also for ::ffff:127.0.0.1, an IPv4 peer of an IPv6
+ * listener), "[::1]:80", "unix:/path", "unix:@name", "unix:" if
  * unnamed; "" if there is nothing to say. Writes at most `size` bytes, always
  * ends with a zero byte; returns `text`. */
 #define NET_TEXT 160
@@ -66,15 +68,16 @@ int net_accept(int listener, struct net_address *peer);
 int net_connect(int fd, const struct net_address *address);
 /* What became of a connect: 0 or an errno (SO_ERROR). */
 int net_connected(int fd);
-/* A listening socket. Unix paths: R28 (a stale file is replaced, a live one
- * gives EADDRINUSE). */
+/* A listening socket; `backlog` 0: the kernel's maximum. [::] listens on
+ * both families, or on IPv4 alone where there is no IPv6. Unix paths: R28 (a
+ * stale file is replaced, a live one gives EADDRINUSE). */
 int net_listen(const struct net_address *address, int backlog,
                bool reuse_port);
 
 int net_set_nodelay(int fd, bool on);   /* 0 or an errno */
 int net_set_keepalive(int fd, bool on); /* 0 or an errno */
-int net_set_nonblocking(int fd, bool on);
-int net_set_cloexec(int fd);
+int net_set_nonblocking(int fd, bool on); /* 0 or an errno */
+int net_set_cloexec(int fd);              /* 0 or an errno */
 /* close(2) so that a TCP peer sees a reset. */
 void net_abort(int fd);
 bool net_is_socket(int fd);

@@ -1,0 +1,242 @@
+/* Sockets (net.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/net.h"
+
+static int close_keeping_errno(int fd)
+{
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+static int switch_option(int fd, int level, int option, bool on)
+{
+    int value = on;
+    return setsockopt(fd, level, option, &value, sizeof value) ? errno : 0;
+}
+
+int net_set_nonblocking(int fd, bool on)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return errno;
+    int wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+    if (wanted == flags)
+        return 0;
+    return fcntl(fd, F_SETFL, wanted) < 0 ? errno : 0;
+}
+
+int net_set_cloexec(int fd)
+{
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? errno : 0;
+}
+
+#ifndef SOCK_NONBLOCK
+/* A fork between the two calls may leak the descriptor: no way around it. */
+static int prepare(int fd)
+{
+    if (fd < 0)
+        return -1;
+    int error = net_set_cloexec(fd);
+    if (error == 0)
+        error = net_set_nonblocking(fd, true);
+    if (error == 0)
+        return fd;
+    errno = error;
+    return close_keeping_errno(fd);
+}
+#endif
+
+int net_socket(int family, int type)
+{
+#ifdef SOCK_NONBLOCK
+    return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+#else
+    return prepare(socket(family, type, 0));
+#endif
+}
+
+int net_pair(int descriptors[2])
+{
+#ifdef SOCK_NONBLOCK
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+                      descriptors);
+#else
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, descriptors))
+        return -1;
+    if (prepare(descriptors[0]) >= 0 && prepare(descriptors[1]) >= 0)
+        return 0;
+    close_keeping_errno(descriptors[0]);
+    return close_keeping_errno(descriptors[1]);
+#endif
+}
+
+int net_accept(int listener, struct net_address *peer)
+{
+    peer->length = sizeof peer->as;
+#ifdef SOCK_NONBLOCK
+    return accept4(listener, &peer->as.any, &peer->length,
+                   SOCK_NONBLOCK | SOCK_CLOEXEC);
+#else
+    return prepare(accept(listener, &peer->as.any, &peer->length));
+#endif
+}
+
+int net_connect(int fd, const struct net_address *address)
+{
+    if (connect(fd, &address->as.any, address->length) == 0)
+        return 0;
+    /* Interrupted, the attempt goes on (POSIX). */
+    return errno == EINTR ? EINPROGRESS : errno;
+}
+
+int net_connected(int fd)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length))
+        return errno;
+    return error;
+}
+
+bool net_local_address(int fd, struct net_address *address)
+{
+    memset(address, 0, sizeof *address);
+    address->length = sizeof address->as;
+    if (getsockname(fd, &address->as.any, &address->length) == 0)
+        return true;
+    address->length = 0;
+    return false;
+}
+
+bool net_peer_address(int fd, struct net_address *address)
+{
+    memset(address, 0, sizeof *address);
+    address->length = sizeof address->as;
+    if (getpeername(fd, &address->as.any, &address->length) == 0)
+        return true;
+    address->length = 0;
+    return false;
+}
+
+int net_set_nodelay(int fd, bool on)
+{
+    return switch_option(fd, IPPROTO_TCP, TCP_NODELAY, on);
+}
+
+int net_set_keepalive(int fd, bool on)
+{
+    return switch_option(fd, SOL_SOCKET, SO_KEEPALIVE, on);
+}
+
+bool net_is_socket(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode);
+}
+
+void net_abort(int fd)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(fd);
+}
+
+/* Does nobody listen behind this socket file? Only a refusal proves it; a
+ * full backlog (EAGAIN) or a socket of another type does not. A listener
+ * between its bind and its listen refuses as well: that race remains. */
+static bool is_stale(const struct net_address *address)
+{
+    struct stat info;
+    if (lstat(address->as.local.sun_path, &info) != 0)
+        return errno == ENOENT;
+    if (!S_ISSOCK(info.st_mode))
+        return false;
+    int fd = net_socket(AF_UNIX, SOCK_STREAM);
+    if (fd < 0)
+        return false;
+    int error = net_connect(fd, address);
+    close(fd);
+    return error == ECONNREFUSED || error == ENOENT;
+}
+
+static int bind_local(int fd, const struct net_address *address)
+{
+    if (bind(fd, &address->as.any, address->length) == 0)
+        return 0;
+    if (errno != EADDRINUSE || address->as.local.sun_path[0] == '\0')
+        return errno;
+    if (!is_stale(address))
+        return EADDRINUSE;
+    unlink(address->as.local.sun_path);
+    return bind(fd, &address->as.any, address->length) ? errno : 0;
+}
+
+static int bind_internet(int fd, const struct net_address *address,
+                         bool reuse_port)
+{
+    int error = switch_option(fd, SOL_SOCKET, SO_REUSEADDR, true);
+    if (error == 0 && reuse_port) {
+#ifdef SO_REUSEPORT
+        error = switch_option(fd, SOL_SOCKET, SO_REUSEPORT, true);
+#else
+        error = ENOTSUP;
+#endif
+    }
+    if (error == 0 && address->as.any.sa_family == AF_INET6)
+        error = switch_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, false);
+    if (error == 0 && bind(fd, &address->as.any, address->length))
+        error = errno;
+    return error;
+}
+
+static int listen_on(const struct net_address *address, int backlog,
+                     bool reuse_port)
+{
+    int fd = net_socket(address->as.any.sa_family, SOCK_STREAM);
+    if (fd < 0)
+        return -1;
+    bool local = address->as.any.sa_family == AF_UNIX;
+    int error = local ? bind_local(fd, address)
+                      : bind_internet(fd, address, reuse_port);
+    if (error == 0 && listen(fd, backlog > 0 ? backlog : INT_MAX))
+        error = errno;
+    if (error == 0)
+        return fd;
+    errno = error;
+    return close_keeping_errno(fd);
+}
+
+/* [::]:port; `*four` becomes 0.0.0.0 with the same port. */
+static bool is_any(const struct net_address *address, struct net_address *four)
+{
+    const struct sockaddr_in6 *six = (const void *) &address->as;
+    struct sockaddr_in *any = (void *) &four->as;
+    if (six->sin6_family != AF_INET6 ||
+        !IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr))
+        return false;
+    memset(four, 0, sizeof *four);
+    four->length = sizeof *any;
+    any->sin_family = AF_INET;
+    any->sin_port = six->sin6_port;
+    return true;
+}
+
+int net_listen(const struct net_address *address, int backlog, bool reuse_port)
+{
+    struct net_address four;
+    int fd = listen_on(address, backlog, reuse_port);
+    bool absent = fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL);
+    if (absent && is_any(address, &four))
+        return listen_on(&four, backlog, reuse_port);
+    return fd;
+}
