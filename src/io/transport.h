@@ -23,6 +23,8 @@ struct transport {
     int error;    /* after IO_FAILED */
     bool drained; /* the last read emptied the descriptor: another one now
                      would only say IO_WANT_READ */
+    bool drains;  /* plain: a short read means empty (not on terminals) */
+    int reset;    /* plain: the lost connection that a write met first */
 };
 
 struct transport_class {

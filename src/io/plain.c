@@ -1,0 +1,293 @@
+/* The plain transport (plain.h).
+ *
+ * Two sets of functions: for descriptors that are non-blocking, and for
+ * those whose blocking flag belongs to others too (the shell, a parent's
+ * other children) and is left alone: there poll(2) is asked first. */
+#include "io/plain.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/sendfile.h>
+#endif
+
+#include "base/error.h"
+
+/* What a terminal that polls writable takes without blocking. A pipe takes
+ * PIPE_BUF then. */
+#define TTY_PIECE 256
+
+enum kind { TCP, UNIX, SOCKET, PIPE, TTY, PLAIN_FILE, KINDS };
+
+static bool would_block(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK;
+}
+
+static ssize_t read_answer(struct transport *transport, ssize_t size,
+                           size_t wanted)
+{
+    if (size > 0) {
+        transport->drained = transport->drains && (size_t) size < wanted;
+        return size;
+    }
+    transport->drained = true;
+    if (size == 0) {
+        /* A write met the reset first and took it from the kernel (R16). */
+        if (transport->reset)
+            return transport_fail(transport, transport->reset);
+        return IO_END;
+    }
+    if (would_block(errno))
+        return IO_WANT_READ;
+    return transport_fail(transport, errno);
+}
+
+static ssize_t plain_read(struct transport *transport, void *data, size_t size)
+{
+    ssize_t got;
+    do
+        got = read(transport->fd, data, size);
+    while (got < 0 && errno == EINTR);
+    return read_answer(transport, got, size);
+}
+
+/* A terminal's other side hung up: that is its end, not a failure. */
+static ssize_t tty_read(struct transport *transport, void *data, size_t size)
+{
+    ssize_t got = plain_read(transport, data, size);
+    if (got == IO_FAILED && transport->error == EIO)
+        return IO_END;
+    return got;
+}
+
+/* The kernel tells about a lost connection once, to whoever asks first. EPIPE
+ * is not among these: after the peer's FIN it says nothing about reading. */
+static bool ends_reading(int error)
+{
+    return error == ECONNRESET || error == ETIMEDOUT || error == EHOSTUNREACH ||
+           error == ENETUNREACH;
+}
+
+static ssize_t write_answer(struct transport *transport, ssize_t size)
+{
+    if (size > 0)
+        return size;
+    if (size == 0 || would_block(errno))
+        return IO_WANT_WRITE;
+    if (ends_reading(errno))
+        transport->reset = errno;
+    return transport_fail(transport, errno);
+}
+
+static ssize_t plain_write(struct transport *transport,
+                           const struct iovec *vector, int count)
+{
+    ssize_t sent;
+    do
+        sent = writev(transport->fd, vector, count);
+    while (sent < 0 && errno == EINTR);
+    return write_answer(transport, sent);
+}
+
+#ifdef __linux__
+/* For the pairs of descriptors that sendfile(2) refuses. */
+static ssize_t copy_file(struct transport *transport, int fd, off_t *offset,
+                         size_t size)
+{
+    char data[16384];
+    ssize_t got;
+    if (size > sizeof data)
+        size = sizeof data;
+    do
+        got = pread(fd, data, size, *offset);
+    while (got < 0 && errno == EINTR);
+    if (got == 0)
+        return IO_END;
+    if (got < 0)
+        return transport_fail(transport, errno);
+    struct iovec vector = {.iov_base = data, .iov_len = (size_t) got};
+    ssize_t sent = plain_write(transport, &vector, 1);
+    if (sent > 0)
+        *offset += sent;
+    return sent;
+}
+
+static ssize_t plain_send_file(struct transport *transport, int fd,
+                               off_t *offset, size_t size)
+{
+    ssize_t sent;
+    do
+        sent = sendfile(transport->fd, fd, offset, size);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0 && (errno == EINVAL || errno == ENOSYS))
+        return copy_file(transport, fd, offset, size);
+    return sent == 0 ? IO_END : write_answer(transport, sent);
+}
+#else
+#define plain_send_file NULL
+#endif
+
+static ssize_t plain_shutdown(struct transport *transport)
+{
+    if (shutdown(transport->fd, SHUT_WR) == 0)
+        return IO_END;
+    return transport_fail(transport, errno);
+}
+
+/* Would an operation block? An error or a hang-up would not: it shows. */
+static bool is_ready(int fd, short events)
+{
+    struct pollfd wanted = {.fd = fd, .events = events};
+    int ready;
+    do
+        ready = poll(&wanted, 1, 0);
+    while (ready < 0 && errno == EINTR);
+    return ready != 0;
+}
+
+static ssize_t shared_receive(struct transport *transport, void *data,
+                              size_t size)
+{
+    ssize_t got;
+    do
+        got = recv(transport->fd, data, size, MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    return read_answer(transport, got, size);
+}
+
+static ssize_t shared_send(struct transport *transport,
+                           const struct iovec *vector, int count)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *) vector,
+                             .msg_iovlen = (size_t) count};
+    ssize_t sent;
+    do
+        sent = sendmsg(transport->fd, &message, MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    return write_answer(transport, sent);
+}
+
+/* Blocks after all if another process took the bytes in between: the price
+ * of not changing a flag that is not ours alone. */
+static ssize_t shared_read(struct transport *transport, void *data, size_t size)
+{
+    if (!is_ready(transport->fd, POLLIN)) {
+        transport->drained = true;
+        return IO_WANT_READ;
+    }
+    return tty_read(transport, data, size);
+}
+
+/* One iovec, in pieces; less than `size` if no more can be taken. */
+static ssize_t write_pieces(struct transport *transport, const char *data,
+                            size_t size, size_t limit)
+{
+    size_t done = 0;
+    while (done < size) {
+        size_t piece = size - done < limit ? size - done : limit;
+        struct iovec vector = {.iov_base = (char *) data + done,
+                               .iov_len = piece};
+        if (!is_ready(transport->fd, POLLOUT))
+            return done > 0 ? (ssize_t) done : IO_WANT_WRITE;
+        ssize_t sent = plain_write(transport, &vector, 1);
+        if (sent < 0)
+            return done > 0 ? (ssize_t) done : sent;
+        done += (size_t) sent;
+    }
+    return (ssize_t) done;
+}
+
+static ssize_t write_vector(struct transport *transport,
+                            const struct iovec *vector, int count, size_t limit)
+{
+    ssize_t total = 0;
+    for (int i = 0; i < count; i++) {
+        ssize_t sent = write_pieces(transport, vector[i].iov_base,
+                                    vector[i].iov_len, limit);
+        if (sent < 0)
+            return total > 0 ? total : sent;
+        total += sent;
+        if ((size_t) sent < vector[i].iov_len)
+            break;
+    }
+    return total;
+}
+
+static ssize_t shared_write(struct transport *transport,
+                            const struct iovec *vector, int count)
+{
+    return write_vector(transport, vector, count, PIPE_BUF);
+}
+
+static ssize_t shared_tty_write(struct transport *transport,
+                                const struct iovec *vector, int count)
+{
+    return write_vector(transport, vector, count, TTY_PIECE);
+}
+
+#define CLASS(label, read_with, write_with, send_with) \
+    { \
+        .name = label, .read = read_with, .write = write_with, \
+        .send_file = send_with, .shutdown = plain_shutdown \
+    }
+
+static const struct transport_class classes[KINDS] = {
+    [TCP] = CLASS("tcp", plain_read, plain_write, plain_send_file),
+    [UNIX] = CLASS("unix", plain_read, plain_write, plain_send_file),
+    [SOCKET] = CLASS("socket", plain_read, plain_write, plain_send_file),
+    [PIPE] = CLASS("pipe", plain_read, plain_write, plain_send_file),
+    [TTY] = CLASS("tty", tty_read, plain_write, plain_send_file),
+    [PLAIN_FILE] = CLASS("file", plain_read, plain_write, plain_send_file),
+};
+
+/* No sendfile(2): it would block. */
+static const struct transport_class shared_classes[KINDS] = {
+    [TCP] = CLASS("tcp", shared_receive, shared_send, NULL),
+    [UNIX] = CLASS("unix", shared_receive, shared_send, NULL),
+    [SOCKET] = CLASS("socket", shared_receive, shared_send, NULL),
+    [PIPE] = CLASS("pipe", shared_read, shared_write, NULL),
+    [TTY] = CLASS("tty", shared_read, shared_tty_write, NULL),
+    [PLAIN_FILE] = CLASS("file", plain_read, plain_write, NULL),
+};
+
+static enum kind kind_of(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    struct stat info;
+    if (getsockname(fd, (struct sockaddr *) &address, &length) == 0) {
+        int family = address.ss_family;
+        if (family == AF_INET || family == AF_INET6)
+            return TCP;
+        return family == AF_UNIX ? UNIX : SOCKET;
+    }
+    if (fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode))
+        return PIPE;
+    return isatty(fd) ? TTY : PLAIN_FILE;
+}
+
+static void init(struct transport *transport, int fd,
+                 const struct transport_class *set)
+{
+    enum kind kind = kind_of(fd);
+    memset(transport, 0, sizeof *transport);
+    transport->class = &set[kind];
+    transport->fd = fd;
+    transport->drains = kind <= PIPE;
+}
+
+void plain_init(struct transport *transport, int fd)
+{
+    init(transport, fd, classes);
+}
+
+void plain_init_shared(struct transport *transport, int fd)
+{
+    init(transport, fd, shared_classes);
+}
