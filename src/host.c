@@ -45,13 +45,21 @@ static int run_script(lua_State *L, const struct options *options)
     if (options->test) {
         lua_getglobal(L, "require");
         lua_pushliteral(L, "weir.test");
-        return report(L, lua_pcall(L, 1, 1, 0) || lua_pcall(L, 0, 0, 0));
+        if (report(L, lua_pcall(L, 1, 1, 0)))
+            return 1;
+        lua_getfield(L, -1, "run");
+        return report(L, lua_pcall(L, 0, 0, 0));
     }
     if (!options->script)
         return 0;
     const char *path =
         strcmp(options->script, "-") == 0 ? NULL : options->script;
-    return report(L, luaL_loadfile(L, path) || lua_pcall(L, 0, 0, 0));
+    if (report(L, luaL_loadfile(L, path)))
+        return 1;
+    int count = 0;
+    for (int i = options->first + 1; i < options->argc; i++, count++)
+        lua_pushstring(L, options->argv[i]);
+    return report(L, lua_pcall(L, count, 0, 0));
 }
 
 int host_run(const struct options *options)
