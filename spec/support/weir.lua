@@ -1,0 +1,54 @@
+-- Runs another weir, the same binary, to its end, and says what came of it.
+
+local M = {}
+
+local function read_all(source)
+  local text = source:read("*a")
+  source:close()
+  return text
+end
+
+local function quote(text)
+  return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
+end
+
+-- The shell that popen starts is a child of this weir.
+M.binary = read_all(io.popen("readlink /proc/$PPID/exe")):gsub("\n$", "")
+
+--- A new folder with `files`, a map of names to contents; its path.
+function M.folder(files)
+  local path = read_all(io.popen("mktemp -d")):gsub("\n$", "")
+  for name, content in pairs(files or {}) do
+    local file = assert(io.open(path .. "/" .. name, "w"))
+    file:write(content)
+    file:close()
+  end
+  return path
+end
+
+function M.remove(folder)
+  os.execute("rm -rf " .. quote(folder))
+end
+
+--- `weir` with the arguments of the list `run`; run.stdin is its standard
+--- input (none if it is not given), run.env a map of variables, run.folder
+--- where it starts. Returns its output, its errors and its exit status (as
+--- the shell counts: 128 + the number of a signal). Blocks the whole host.
+function M.run(run)
+  local place = M.folder({ stdin = run.stdin or "" })
+  local words = { "env" }
+  for name, value in pairs(run.env or {}) do
+    words[#words + 1] = quote(name .. "=" .. value)
+  end
+  words[#words + 1] = quote(M.binary)
+  for _, argument in ipairs(run) do words[#words + 1] = quote(argument) end
+  local command = ("cd %s && %s <%s/stdin 2>%s/err; echo $? >%s/status"):format(
+    quote(run.folder or "."), table.concat(words, " "), place, place, place)
+  local out = read_all(io.popen(command))
+  local err = read_all(io.open(place .. "/err"))
+  local status = tonumber(read_all(io.open(place .. "/status")))
+  M.remove(place)
+  return out, err, status
+end
+
+return M
