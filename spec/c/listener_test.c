@@ -1,0 +1,225 @@
+/* The listener: batches, limits, exhaustion, stopping. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "event/listener.h"
+#include "turn.h"
+
+static struct {
+    int accepted, exhausted, error;
+    int fds[300];
+    int stop_at; /* what to do when so many were accepted */
+    void (*stop)(struct listener *);
+} seen;
+
+static void on_accepted(struct listener *listener, int fd,
+                        const struct net_address *peer)
+{
+    CHECK(peer->length > 0);
+    seen.fds[seen.accepted++] = fd;
+    if (seen.accepted == seen.stop_at)
+        seen.stop(listener);
+}
+
+static void on_exhausted(struct listener *listener, int error)
+{
+    (void) listener;
+    seen.exhausted++;
+    seen.error = error;
+}
+
+static const struct listener_events events = {on_accepted, on_exhausted};
+
+static struct listener *open_listener(const char *text, unsigned limit)
+{
+    struct net_address address = address_of(text);
+    memset(&seen, 0, sizeof seen);
+    struct listener *listener =
+        listener_open(loop, &address, 0, false, limit, &events, NULL);
+    CHECK(listener && loop->holds == 1);
+    return listener;
+}
+
+static void connect_many(struct listener *listener, int *fds, int count)
+{
+    for (int i = 0; i < count; i++) {
+        fds[i] = net_socket(listener->address.as.any.sa_family, SOCK_STREAM);
+        int error = net_connect(fds[i], &listener->address);
+        CHECK(error == 0 || error == EINPROGRESS);
+        struct pollfd wait = {.fd = fds[i], .events = POLLOUT};
+        CHECK(poll(&wait, 1, 1000) == 1);
+    }
+}
+
+static void close_all(const int *fds, int count)
+{
+    for (int i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+static void turns(int count)
+{
+    while (count-- > 0) {
+        loop_stay_awake(loop);
+        turn();
+    }
+}
+
+static void end_all(struct listener *listener)
+{
+    close_all(seen.fds, seen.accepted);
+    for (int i = 0; i < seen.accepted; i++)
+        listener_connection_ended(listener);
+}
+
+static void test_batch(const char *folder)
+{
+    char text[64];
+    int fds[200];
+    snprintf(text, sizeof text, "unix:%s/batch", folder);
+    struct listener *listener = open_listener(text, 0);
+    connect_many(listener, fds, 200);
+    turn();
+    CHECK(seen.accepted == LISTENER_BATCH);
+    turns(2);
+    CHECK(seen.accepted == 200);
+    end_all(listener);
+    close_all(fds, 200);
+    listener_release(listener);
+    CHECK(loop->holds == 0);
+    turns(1);
+    struct stat info;
+    CHECK(lstat(text + 5, &info) < 0); /* its own file is gone */
+}
+
+static void test_stopping_inside(void (*stop)(struct listener *),
+                                 int afterwards)
+{
+    int fds[5];
+    struct listener *listener = open_listener("127.0.0.1:0", 0);
+    seen.stop_at = 2;
+    seen.stop = stop;
+    connect_many(listener, fds, 5);
+    turns(3);
+    CHECK(seen.accepted == 2);
+    if (afterwards > 2) {
+        listener_resume(listener);
+        turns(3);
+        CHECK(seen.accepted == afterwards);
+    }
+    end_all(listener);
+    if (stop != listener_release)
+        listener_release(listener);
+    CHECK(loop->holds == 0);
+    turns(1);
+    close_all(fds, 5);
+}
+
+static void test_limit(void)
+{
+    int fds[5];
+    struct listener *listener = open_listener("127.0.0.1:0", 2);
+    connect_many(listener, fds, 5);
+    turns(3);
+    CHECK(seen.accepted == 2);
+    close(seen.fds[0]);
+    listener_connection_ended(listener);
+    turns(3);
+    CHECK(seen.accepted == 3);
+    close_all(seen.fds + 1, 2);
+    listener_release(listener);
+    turns(1);
+    listener_connection_ended(listener); /* it outlived its owner */
+    listener_connection_ended(listener);
+    turns(1);
+    close_all(fds, 5);
+}
+
+static void test_exhaustion(void)
+{
+    int fds[3];
+    struct rlimit limit, before;
+    struct listener *listener = open_listener("127.0.0.1:0", 0);
+    connect_many(listener, fds, 3);
+    getrlimit(RLIMIT_NOFILE, &before);
+    limit = before;
+    limit.rlim_cur = (rlim_t) fds[2] + 1; /* not one more */
+    setrlimit(RLIMIT_NOFILE, &limit);
+    turns(3);
+    CHECK(seen.accepted == 0 && seen.exhausted == 1 && seen.error == EMFILE);
+    CHECK(!ev_is_active(&listener->acceptor)); /* no CPU burnt */
+    turn();                                    /* 100 ms later, again */
+    turns(3);
+    CHECK(seen.exhausted == 1); /* the same episode */
+    setrlimit(RLIMIT_NOFILE, &before);
+    turn();
+    turns(3);
+    CHECK(seen.accepted == 3);
+    CHECK(!listener->reported);
+    end_all(listener);
+    close_all(fds, 3);
+    listener_release(listener);
+    turns(1);
+}
+
+static void test_foreign_path(const char *folder)
+{
+    char text[64], moved[64];
+    struct stat info;
+    snprintf(text, sizeof text, "unix:%s/mine", folder);
+    snprintf(moved, sizeof moved, "%s/moved", folder);
+    struct listener *listener = open_listener(text, 0);
+    CHECK(rename(text + 5, moved) == 0);
+    struct net_address address = address_of(text);
+    int other = net_listen(&address, 0, false);
+    CHECK(other >= 0);
+    listener_release(listener);
+    CHECK(lstat(text + 5, &info) == 0); /* the other's file stays */
+    close(other);
+    unlink(text + 5);
+    unlink(moved);
+    turns(1);
+}
+
+static void test_adopt(void)
+{
+    struct net_address address = address_of("127.0.0.1:0");
+    int fd = net_listen(&address, 0, false), peer;
+    memset(&seen, 0, sizeof seen);
+    struct listener *listener = listener_adopt(loop, fd, 0, &events, NULL);
+    CHECK(listener != NULL);
+    connect_many(listener, &peer, 1);
+    turns(2);
+    CHECK(seen.accepted == 1);
+    end_all(listener);
+    CHECK(!listener_adopt(loop, peer, 0, &events, NULL) && errno == EINVAL);
+    close(peer);
+    listener_set_unref(listener, true);
+    CHECK(loop->holds == 0);
+    listener_release(listener);
+    turns(1);
+}
+
+int main(void)
+{
+    char folder[] = "/tmp/weir-listener-XXXXXX";
+    CHECK(mkdtemp(folder));
+    loop = loop_new();
+    test_batch(folder);
+    test_stopping_inside(listener_pause, 5);
+    test_stopping_inside(listener_close, 2);
+    test_stopping_inside(listener_release, 2);
+    test_limit();
+    test_exhaustion();
+    test_foreign_path(folder);
+    test_adopt();
+    loop_free(loop);
+    CHECK(rmdir(folder) == 0);
+    return failures > 0;
+}

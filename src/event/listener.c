@@ -1,0 +1,239 @@
+#include "event/listener.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+static bool at_limit(const struct listener *listener)
+{
+    return listener->max_connections > 0 &&
+           listener->connections >= listener->max_connections;
+}
+
+/* The one place that starts and stops the watcher. */
+static void update(struct listener *listener)
+{
+    if (listener->fd >= 0 && !listener->paused && !at_limit(listener) &&
+        !ev_is_active(&listener->rest))
+        ev_io_start(listener->loop->ev, &listener->acceptor);
+    else
+        ev_io_stop(listener->loop->ev, &listener->acceptor);
+    loop_hold(listener->loop, &listener->holding,
+              listener->fd >= 0 && !listener->unref);
+}
+
+/* Linux gives EMFILE even when nobody waits. */
+static bool somebody_waits(const struct listener *listener)
+{
+    struct pollfd wanted = {.fd = listener->fd, .events = POLLIN};
+    return poll(&wanted, 1, 0) > 0;
+}
+
+/* Trying again at once would only burn CPU: the socket stays readable. */
+static void exhausted(struct listener *listener, int error)
+{
+    if (!somebody_waits(listener))
+        return;
+    loop_start_timer(listener->loop, &listener->rest, LISTENER_REST, 0.);
+    update(listener);
+    if (listener->reported)
+        return;
+    listener->reported = true;
+    listener->events->exhausted(listener, error);
+}
+
+/* What became of one connection that waited, or of the network below it:
+ * nothing is wrong with the listener (accept(2), "Error handling"). */
+static bool is_passing(int error)
+{
+    switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* False when accepting is over for this turn. */
+static bool accept_one(struct listener *listener)
+{
+    struct net_address peer;
+    int fd = net_accept(listener->fd, &peer);
+    if (fd >= 0) {
+        listener->connections++;
+        listener->references++;
+        listener->events->accepted(listener, fd, &peer);
+        return true;
+    }
+    if (is_passing(errno))
+        return true;
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        listener->reported = false;
+    else
+        exhausted(listener, errno);
+    return false;
+}
+
+/* Callbacks may pause, close or release the listener: one that is buried
+ * can still be looked at until the turn ends. */
+static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
+{
+    struct listener *listener = watcher->data;
+    (void) ev, (void) events;
+    for (int i = 0; i < LISTENER_BATCH; i++) {
+        if (listener->fd < 0 || listener->paused || at_limit(listener))
+            break;
+        if (!accept_one(listener))
+            break;
+    }
+    update(listener);
+}
+
+static void on_rested(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    (void) ev, (void) events;
+    update(timer->data);
+}
+
+static struct listener *make(struct loop *loop, int fd,
+                             unsigned max_connections,
+                             const struct listener_events *events, void *owner)
+{
+    struct listener *listener = memory_new(sizeof *listener);
+    list_init(&listener->grave);
+    listener->loop = loop;
+    listener->events = events;
+    listener->owner = owner;
+    listener->fd = fd;
+    listener->max_connections = max_connections;
+    listener->references = 1;
+    net_local_address(fd, &listener->address);
+    ev_io_init(&listener->acceptor, on_readable, fd, EV_READ);
+    listener->acceptor.data = listener;
+    ev_init(&listener->rest, on_rested);
+    listener->rest.data = listener;
+    update(listener);
+    return listener;
+}
+
+/* The path of its socket file; NULL if there is none. */
+static const char *socket_path(const struct listener *listener)
+{
+    const struct net_address *address = &listener->address;
+    if (address->as.any.sa_family != AF_UNIX ||
+        address->as.local.sun_path[0] == '\0')
+        return NULL;
+    return address->as.local.sun_path;
+}
+
+struct listener *listener_open(struct loop *loop,
+                               const struct net_address *address, int backlog,
+                               bool reuse_port, unsigned max_connections,
+                               const struct listener_events *events,
+                               void *owner)
+{
+    struct stat info;
+    int fd = net_listen(address, backlog, reuse_port);
+    if (fd < 0)
+        return NULL;
+    struct listener *listener = make(loop, fd, max_connections, events, owner);
+    const char *path = socket_path(listener);
+    if (path && lstat(path, &info) == 0) {
+        listener->device = info.st_dev;
+        listener->inode = info.st_ino;
+    }
+    return listener;
+}
+
+struct listener *listener_adopt(struct loop *loop, int fd,
+                                unsigned max_connections,
+                                const struct listener_events *events,
+                                void *owner)
+{
+    int listens = 0;
+    socklen_t length = sizeof listens;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length))
+        return NULL;
+    int error = listens ? net_set_nonblocking(fd, true) : EINVAL;
+    if (error == 0)
+        error = net_set_cloexec(fd);
+    if (error == 0)
+        return make(loop, fd, max_connections, events, owner);
+    errno = error;
+    return NULL;
+}
+
+void listener_pause(struct listener *listener)
+{
+    listener->paused = true;
+    update(listener);
+}
+
+void listener_resume(struct listener *listener)
+{
+    listener->paused = false;
+    update(listener);
+}
+
+void listener_set_unref(struct listener *listener, bool unref)
+{
+    listener->unref = unref;
+    update(listener);
+}
+
+/* Before the descriptor is closed: while the socket is bound, nobody else's
+ * file can have its inode number. */
+static void remove_path(struct listener *listener)
+{
+    struct stat info;
+    const char *path = socket_path(listener);
+    if (!path || listener->inode == 0 || lstat(path, &info) != 0)
+        return;
+    if (info.st_dev == listener->device && info.st_ino == listener->inode)
+        unlink(path);
+    listener->inode = 0;
+}
+
+void listener_close(struct listener *listener)
+{
+    if (listener->fd < 0)
+        return;
+    int fd = listener->fd;
+    remove_path(listener);
+    listener->fd = -1;
+    ev_timer_stop(listener->loop->ev, &listener->rest);
+    update(listener);
+    close(fd);
+}
+
+static void drop(struct listener *listener)
+{
+    if (--listener->references == 0)
+        loop_bury(listener->loop, listener);
+}
+
+void listener_connection_ended(struct listener *listener)
+{
+    listener->connections--;
+    if (listener->fd >= 0)
+        update(listener);
+    drop(listener);
+}
+
+void listener_release(struct listener *listener)
+{
+    listener_close(listener);
+    drop(listener);
+}
