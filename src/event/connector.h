@@ -1,0 +1,51 @@
+/* Connects to the first of several addresses that answers (RFC 8305, "Happy
+ * Eyeballs" version 2).
+ *
+ * Families alternate, beginning with the first address's. An attempt starts
+ * 250 ms after the one before it, or as soon as one fails; all go on until
+ * one succeeds. Then the others are closed. How long all this may take is
+ * the caller's business: connector_cancel. */
+#ifndef WEIR_CONNECTOR_H
+#define WEIR_CONNECTOR_H
+
+#include <stddef.h>
+
+#include "event/loop.h"
+#include "io/net.h"
+
+#define CONNECTOR_STAGGER 0.25 /* seconds: RFC 8305, section 5 */
+
+struct connector;
+
+/* Comes once, from the loop, never inside connector_start. `fd` is
+ * connected and the callee's; or it is -1 and `error` an errno, with the
+ * message for people (good during the call). The connector is gone
+ * afterwards. */
+typedef void connector_done(struct connector *, int fd, int error,
+                            const char *message);
+
+/* `name` is what was asked for, such as "localhost:81"; it and the addresses
+ * (at least one) are copied. `source`: bind to it first, and try only
+ * addresses of its family; NULL: any. */
+struct connector *connector_start(struct loop *loop, const char *name,
+                                  const struct net_address *addresses,
+                                  size_t count,
+                                  const struct net_address *source,
+                                  connector_done *done, void *owner);
+
+void *connector_owner(const struct connector *connector);
+
+/* "connect localhost:81: [::1]:81: Connection refused; 127.0.0.1:81: …":
+ * what became of each attempt, `error` standing for those that are still
+ * under way. To be freed. */
+char *connector_report(const struct connector *connector, int error);
+
+/* Gives up: closes what is under way. No callback comes. */
+void connector_cancel(struct connector *connector);
+
+/* The order of RFC 8305, section 4: `ordered` has room for `count`. Within a
+ * family the order stays. */
+void connector_order(const struct net_address *addresses, size_t count,
+                     struct net_address *ordered);
+
+#endif
