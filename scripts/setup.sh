@@ -16,8 +16,9 @@ die() { say "$@"; exit 1; }
 # Those of the given packages that are not installed.
 packages_missing() {
   local package installed
+  # It fails when it does not know one of them, which is an answer too.
   installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" \
-    2>/dev/null | sed -n 's/ installed$//p')
+    2>/dev/null | sed -n 's/ installed$//p') || true
   for package in "$@"; do
     grep -qxF -- "$package" <<<"$installed" || echo "$package"
   done
