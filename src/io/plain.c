@@ -258,7 +258,7 @@ static const struct transport_class shared_classes[KINDS] = {
 
 static enum kind kind_of(int fd)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof address;
     struct stat info;
     if (getsockname(fd, (struct sockaddr *) &address, &length) == 0) {
