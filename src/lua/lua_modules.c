@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct lua_module {
     const char *name; /* "weir.repl" */
@@ -13,23 +14,40 @@ struct lua_module {
 
 #include "lua_modules_list.h"
 
+static void load(lua_State *L, const struct lua_module *module)
+{
+    const char *folder = getenv("WEIR_LUA_PATH");
+    int error;
+    if (folder && *folder) {
+        lua_pushfstring(L, "%s/%s", folder, module->path);
+        error = luaL_loadfile(L, lua_tostring(L, -1));
+        lua_remove(L, -2);
+    } else {
+        error =
+            luaL_loadbuffer(L, module->bytecode, module->size, module->name);
+    }
+    if (error)
+        lua_error(L);
+}
+
+void lua_modules_load(lua_State *L, const char *name)
+{
+    for (const struct lua_module *module = modules; module->name; module++)
+        if (strcmp(module->name, name) == 0) {
+            load(L, module);
+            return;
+        }
+    luaL_error(L, "weir has no module '%s'", name);
+}
+
 /* A package.preload entry; its module is the upvalue. */
 static int load_module(lua_State *L)
 {
     const struct lua_module *module = lua_touserdata(L, lua_upvalueindex(1));
-    const char *folder = getenv("WEIR_LUA_PATH");
     lua_settop(L, 1);
-    int error;
-    if (folder && *folder)
-        error =
-            luaL_loadfile(L, lua_pushfstring(L, "%s/%s", folder, module->path));
-    else
-        error =
-            luaL_loadbuffer(L, module->bytecode, module->size, module->name);
-    if (error)
-        return lua_error(L);
-    lua_pushvalue(L, 1);
-    lua_call(L, 1, 1);
+    load(L, module);
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
     return 1;
 }
 

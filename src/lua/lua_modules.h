@@ -9,4 +9,8 @@
  * those who edit them. */
 void lua_modules_open(lua_State *L);
 
+/* Pushes the chunk of the module `name`, such as "weir.repl", to be called;
+ * raises if it cannot be loaded. */
+void lua_modules_load(lua_State *L, const char *name);
+
 #endif
