@@ -1,4 +1,3 @@
 std = "luajit"
 max_line_length = 80
-read_globals = { "weir" }
 files["spec"] = { std = "luajit+busted" }
