@@ -12,7 +12,7 @@ local OUTSIDE = {
   { "^ev%.h$", "^event/", "^lua/task%.[ch]$" },
   { "^openssl/", "^io/tls[%w_]*%.c$" },
   { "^pcre2%.h$", "^base/match[%w_]*%.c$", "^base/pattern[%w_]*%.c$" },
-  { "^ares%.h$", "^event/resolver[%w_]*%.[ch]$" },
+  { "^ares%.h$", "^event/resolver%.c$", "^io/dns%.c$" },
   { "^readline/", "^lua/lua_readline%.c$" },
 }
 
