@@ -11,7 +11,7 @@ local OUTSIDE = {
   { "^lauxlib%.h$", "^lua/", "^host%.c$" },
   { "^ev%.h$", "^event/", "^lua/task%.[ch]$" },
   { "^openssl/", "^io/tls[%w_]*%.c$" },
-  { "^pcre2%.h$", "^base/match[%w_]*%.c$", "^base/pattern[%w_]*%.c$" },
+  { "^pcre2%.h$", "^base/regex%.c$" },
   { "^ares%.h$", "^event/resolver%.c$", "^io/dns%.c$" },
   { "^readline/", "^lua/lua_readline%.c$" },
 }

@@ -49,6 +49,7 @@ struct match_place {
     uint64_t pattern_id; /* whose search; 0: nobody's */
     size_t scanned;      /* bytes that need no second look */
     uint32_t state;      /* of a list's automaton, at `scanned` */
+    bool moved;          /* bytes in front of `scanned` were consumed */
 };
 
 struct match {
@@ -57,9 +58,9 @@ struct match {
     bool exclusive;           /* MATCH_UNTIL: data without the delimiter */
     bool max_given;           /* `max` was asked for: wins over `limit` */
     size_t count;             /* MATCH_COUNT */
-    size_t max;               /* see CONTRACT: of a frame, its payload */
+    size_t max;               /* of a frame, its payload; not given, 0: none */
     size_t limit;             /* max_buffer_size */
-    struct pattern *pattern;  /* one reference, see match_clear */
+    struct pattern *pattern;  /* for UNTIL and REGEX */
 };
 
 /* What was found, as offsets into the bytes that were given. */
@@ -89,7 +90,7 @@ void match_returned(struct match_place *place);
 struct pattern *pattern_delimiters(const char *const *delimiters,
                                    const size_t *sizes, int count);
 
-/* A PCRE2 regex; NULL with a message and the offset of the fault. */
+/* A PCRE2 regex; NULL with a message, to be freed, and the fault's offset. */
 struct pattern *pattern_regex(const char *text, size_t size, char **message,
                               size_t *offset);
 
