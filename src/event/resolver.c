@@ -15,7 +15,7 @@
 #define SYSTEM_FILE "/etc/resolv.conf"
 
 struct resolver {
-    struct list link; /* resolvers; first: see loop_bury */
+    struct resolver *next; /* of resolvers */
     struct loop *loop;
     char *servers; /* NULL: the system's */
     ares_channel channel;
@@ -48,7 +48,7 @@ struct resolver_query {
     size_t size;
 };
 
-static struct list resolvers = {&resolvers, &resolvers};
+static struct resolver *resolvers;
 
 static void update_timer(struct resolver *resolver)
 {
@@ -133,9 +133,9 @@ static int open_channel(struct resolver *resolver)
     return status == ARES_SUCCESS ? 0 : EINVAL;
 }
 
+/* It is in no list any more. */
 static void resolver_free(struct resolver *resolver)
 {
-    list_remove(&resolver->link);
     if (resolver->channel)
         ares_destroy(resolver->channel); /* ends what is pending */
     list_remove(&resolver->retire.link);
@@ -148,8 +148,13 @@ static void resolver_free(struct resolver *resolver)
 static void on_retire(struct loop_call *call)
 {
     struct resolver *resolver = list_entry(call, struct resolver, retire);
-    if (resolver->retired && resolver->queries == 0)
-        resolver_free(resolver);
+    if (!resolver->retired || resolver->queries > 0)
+        return;
+    struct resolver **place = &resolvers;
+    while (*place != resolver)
+        place = &(*place)->next;
+    *place = resolver->next;
+    resolver_free(resolver);
 }
 
 /* Not at once: c-ares may be at work in it. */
@@ -190,19 +195,27 @@ static struct resolver *resolver_new(struct loop *loop, const char *servers,
     if (servers)
         resolver->servers = memory_copy(servers, strlen(servers));
     read_file_state(&resolver->file);
-    list_insert(&resolvers, &resolver->link);
     *error = open_channel(resolver);
-    if (*error == 0)
-        return resolver;
-    resolver_free(resolver);
-    return NULL;
+    if (*error != 0) {
+        resolver_free(resolver);
+        return NULL;
+    }
+    resolver->next = resolvers;
+    resolvers = resolver;
+    return resolver;
 }
 
-static bool asks(const struct resolver *resolver, const char *servers)
+static struct resolver *find_resolver(const char *servers)
 {
-    if (!servers || !resolver->servers)
-        return !servers && !resolver->servers;
-    return strcmp(servers, resolver->servers) == 0;
+    struct resolver *resolver = resolvers;
+    for (; resolver; resolver = resolver->next) {
+        if (servers && resolver->servers &&
+            strcmp(servers, resolver->servers) == 0)
+            return resolver;
+        if (!servers && !resolver->servers && !resolver->retired)
+            return resolver;
+    }
+    return NULL;
 }
 
 struct resolver *resolver_get(struct loop *loop, const char *servers,
@@ -214,21 +227,15 @@ struct resolver *resolver_get(struct loop *loop, const char *servers,
     *error = EINVAL;
     if (servers && !servers[0])
         return NULL;
-    struct list *link = resolvers.next;
-    for (; link != &resolvers; link = link->next) {
-        struct resolver *resolver = list_entry(link, struct resolver, link);
-        if (resolver->retired && !resolver->servers)
-            continue;
-        if (!asks(resolver, servers))
-            continue;
-        *error = 0;
-        if (is_current(resolver))
-            return resolver;
+    struct resolver *resolver = find_resolver(servers);
+    *error = 0;
+    if (resolver && is_current(resolver))
+        return resolver;
+    if (resolver) {
         resolver->retired = true;
         retire_when_idle(resolver);
-        break;
     }
-    struct resolver *resolver = resolver_new(loop, servers, error);
+    resolver = resolver_new(loop, servers, error);
     /* Scripts may name any number of servers: only the system's stay. */
     if (resolver && servers)
         resolver->retired = true;
@@ -237,8 +244,11 @@ struct resolver *resolver_get(struct loop *loop, const char *servers,
 
 void resolver_free_all(void)
 {
-    while (!list_empty(&resolvers))
-        resolver_free(list_entry(resolvers.next, struct resolver, link));
+    while (resolvers) {
+        struct resolver *resolver = resolvers;
+        resolvers = resolver->next;
+        resolver_free(resolver);
+    }
 }
 
 static void query_free(struct resolver_query *query)
@@ -274,19 +284,32 @@ static struct resolver_query *query_new(struct resolver *resolver, void *owner)
     return query;
 }
 
+static void leave_resolver(struct resolver_query *query)
+{
+    struct resolver *resolver = query->resolver;
+    query->resolver = NULL;
+    resolver->queries--;
+    retire_when_idle(resolver);
+}
+
 /* c-ares may answer inside the call that asks, and amidst its own work: the
  * result is delivered from the next turn. */
 static void finish(struct resolver_query *query, int status)
 {
-    struct resolver *resolver = query->resolver;
-    query->resolver = NULL;
+    struct loop *loop = query->resolver->loop;
+    leave_resolver(query);
     query->status = status;
-    resolver->queries--;
-    retire_when_idle(resolver);
-    if (query->cancelled || status == ARES_EDESTRUCTION)
-        query_free(query);
-    else
-        loop_next_turn(resolver->loop, &query->deliver);
+    loop_next_turn(loop, &query->deliver);
+}
+
+static void answer(struct resolver_query *query, int status)
+{
+    if (!query->cancelled && status != ARES_EDESTRUCTION) {
+        finish(query, status);
+        return;
+    }
+    leave_resolver(query);
+    query_free(query);
 }
 
 void resolver_cancel(struct resolver_query *query)
@@ -334,7 +357,7 @@ static void on_addresses(void *data, int status, int timeouts,
         ares_freeaddrinfo(info);
     if (status == ARES_SUCCESS && query->count == 0)
         status = ARES_ENODATA;
-    finish(query, status);
+    answer(query, status);
 }
 
 /* "localhost", and every name below it; a final dot does not matter. */
@@ -385,7 +408,7 @@ static void on_answer(void *data, int status, int timeouts,
         query->message = (void *) memory_copy(message, (size_t) size);
         query->size = (size_t) size;
     }
-    finish(query, status);
+    answer(query, status);
 }
 
 struct resolver_query *resolver_query(struct resolver *resolver,
