@@ -56,6 +56,7 @@ struct match {
     enum match_kind kind;
     enum match_prefix prefix; /* MATCH_FRAME */
     bool exclusive;           /* MATCH_UNTIL: data without the delimiter */
+    bool listed;              /* MATCH_UNTIL: the caller wants the index */
     bool max_given;           /* `max` was asked for: wins over `limit` */
     size_t count;             /* MATCH_COUNT */
     size_t max;               /* of a frame, its payload; not given, 0: none */

@@ -52,8 +52,7 @@ int outqueue_vector(const struct outqueue *queue, struct iovec *vector,
                     int count, size_t budget);
 
 /* Is a file at the head? Then `*file` says what of it is left. */
-bool outqueue_at_file(const struct outqueue *queue,
-                      struct outqueue_file *file);
+bool outqueue_at_file(const struct outqueue *queue, struct outqueue_file *file);
 
 /* Drops `size` bytes that have left (from memory pieces or the file alike). */
 void outqueue_advance(struct outqueue *queue, uint64_t size);

@@ -11,7 +11,7 @@
 
 #include "base/list.h"
 
-#define LOOP_SCRATCH 65536  /* bytes: one receive buffer for all streams */
+#define LOOP_SCRATCH 65536 /* bytes: one receive buffer for all streams */
 #define LOOP_BUDGET 262144 /* bytes that one stream moves in one turn (R13) */
 
 /* Something to be called once, soon. In no list: list_empty(&link). */
@@ -25,6 +25,7 @@ struct loop {
     char *scratch;
     bool scratch_busy; /* a match in it has not been consumed yet */
     unsigned holds;    /* what keeps the host alive (R22) */
+    unsigned turn;     /* counts turns: budgets are per turn */
     struct list flush; /* calls to make before the loop waits */
     struct list again; /* calls to make in the next turn */
     struct list graves;

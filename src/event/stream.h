@@ -52,15 +52,21 @@ struct stream_waiter {
     void (*done)(struct stream_waiter *, int error);
 };
 
+/* Bytes moved in one turn (R13). */
+struct stream_budget {
+    unsigned turn;
+    size_t used;
+};
+
 enum stream_phase {
     STREAM_IDLE,       /* no descriptor yet */
     STREAM_CONNECTING, /* a connect is under way elsewhere */
     STREAM_HANDSHAKE,  /* the transport is being set up */
     STREAM_OPEN,
-    STREAM_FLUSHING,   /* closed: sending what is left */
-    STREAM_ENDING,     /* closed: ending our side */
-    STREAM_DRAINING,   /* closed: discarding input until the peer ends */
-    STREAM_CLOSED      /* no descriptor any more */
+    STREAM_FLUSHING, /* closed: sending what is left */
+    STREAM_ENDING,   /* closed: ending our side */
+    STREAM_DRAINING, /* closed: discarding input until the peer ends */
+    STREAM_CLOSED    /* no descriptor any more */
 };
 
 struct stream {
@@ -83,10 +89,15 @@ struct stream {
     struct match_found found; /* result of a read that is done */
     const char *view;         /* the bytes that `found` refers to */
     size_t view_length;
-    char *into;               /* read_into: where, */
+    size_t wanted; /* bytes that the read lacks at the least */
+    char *into;    /* read_into: where, */
     size_t into_length, into_have;
     uint64_t plain_until; /* start_tls: output up to here leaves first */
+    struct stream_budget read_budget, write_budget;
     struct stream_options options;
+    /* Called once, when the descriptor is closed. */
+    void (*finished)(void *finished_owner);
+    void *finished_owner;
     const char *detail; /* static words for the last EPROTO */
     char *reason;       /* words for input_error or output_error */
     int references;
@@ -95,16 +106,18 @@ struct stream {
     int over_error;   /* why the stream is over; 0: closed here */
     enum stream_phase phase;
     bool reading;
-    bool partial;      /* read_into: at least one byte will do */
-    bool scratched;    /* `view` is in the loop's scratch buffer */
-    bool shut;         /* our side is to end once the output is empty */
-    bool shut_done;    /* it has ended */
-    bool watched;      /* a close callback waits for `over` */
-    bool busy;         /* the listener's handler has not returned */
-    bool told;         /* `over` was called */
-    bool unref;        /* does not keep the host */
+    bool partial;    /* read_into: at least one byte will do */
+    bool scratched;  /* `view` is in the loop's scratch buffer */
+    bool shut;       /* our side is to end once the output is empty */
+    bool shut_done;  /* it has ended */
+    bool peer_ended; /* the transport said so: an end or an error */
+    bool reset;      /* close so that the peer sees a reset */
+    bool watched;    /* a close callback waits for `over` */
+    bool busy;       /* the listener's handler has not returned */
+    bool told;       /* `over` was called */
+    bool unref;      /* does not keep the host */
     bool holding;
-    bool paired;       /* the other end is in this process too */
+    bool paired; /* the other end is in this process too */
 };
 
 /* With one reference, in phase STREAM_IDLE. */
@@ -117,13 +130,20 @@ struct stream *stream_retain(struct stream *stream);
 void stream_release(struct stream *stream);
 void stream_default_options(struct stream_options *options);
 
-/* Wraps `fd` (made non-blocking unless it is shared) and opens the stream;
- * queued writes start to leave. */
-void stream_open(struct stream *stream, int fd);
+/* Opens the stream around `fd` (non-blocking; plain if `transport` is NULL).
+ * A transport that shakes hands does so first, and events->ready follows.
+ * Queued writes then start to leave. */
+void stream_open(struct stream *stream, int fd, struct transport *transport);
+/* The same around one that is shared with other processes: its blocking flag
+ * is left alone. */
+void stream_open_shared(struct stream *stream, int fd);
 /* While a connect is under way: writes are queued, reads wait. */
 void stream_connecting(struct stream *stream);
 /* It failed: everything that waits is told. */
-void stream_connect_failed(struct stream *stream, int error);
+void stream_connect_failed(struct stream *stream, int error,
+                           const char *reason);
+/* A handshake that takes longer than that fails with ETIMEDOUT. */
+void stream_handshake_timeout(struct stream *stream, double seconds);
 
 /* Replaces the transport, after what is queued now has left, and shakes
  * hands. STREAM_WAIT, always: events->ready follows. */
@@ -152,14 +172,17 @@ int stream_wait_sent(struct stream *stream, struct stream_waiter *waiter,
                      uint64_t until);
 void stream_cancel_waiter(struct stream_waiter *waiter);
 
-/* Ends our side when all that was queued has left. 0 or an error. */
-int stream_shutdown(struct stream *stream);
+/* Ends our side when all that was queued has left: 0, STREAM_WAIT (`waiter`
+ * will be told), or an error. */
+int stream_shutdown(struct stream *stream, struct stream_waiter *waiter);
 /* Flushes for at most `linger` seconds in the background, then closes. */
 void stream_close(struct stream *stream, double linger);
 /* The same for a reason that the close callback gets. */
 void stream_fail(struct stream *stream, int error, const char *reason);
 /* Now: unsent bytes are dropped, a TCP peer sees a reset. */
 void stream_abort(struct stream *stream);
+/* The host ends: closes, after sending what is queued. */
+void stream_leave(struct stream *stream);
 /* Hands over the descriptor, not closing it; the stream is over. */
 int stream_detach(struct stream *stream);
 
@@ -169,6 +192,12 @@ void stream_watch(struct stream *stream, bool watch);
 /* The listener's handler began or returned. */
 void stream_set_busy(struct stream *stream, bool busy);
 void stream_set_unref(struct stream *stream, bool unref);
+
+/* The bytes that a read which is done has found. */
+static inline const char *stream_found(const struct stream *stream)
+{
+    return stream->view + stream->found.start;
+}
 
 static inline bool stream_closed(const struct stream *stream)
 {

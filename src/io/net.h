@@ -30,10 +30,10 @@ enum net_target_kind {
 /* What an address text says (CONTRACT R20), names not yet resolved. */
 struct net_target {
     enum net_target_kind kind;
-    bool tls;        /* it began with tls:// */
-    char host[256];  /* "" in ":port": all interfaces, `address` is [::] */
-    char port[32];   /* digits: a service's name was looked up */
-    bool numeric;    /* `address` is complete: nothing to resolve */
+    bool tls;       /* it began with tls:// */
+    char host[256]; /* "" in ":port": all interfaces, `address` is [::] */
+    char port[32];  /* digits: a service's name was looked up */
+    bool numeric;   /* `address` is complete: nothing to resolve */
     int fd;
     struct net_address address;
 };
@@ -71,11 +71,10 @@ int net_connected(int fd);
 /* A listening socket; `backlog` 0: the kernel's maximum. [::] listens on
  * both families, or on IPv4 alone where there is no IPv6. Unix paths: R28 (a
  * stale file is replaced, a live one gives EADDRINUSE). */
-int net_listen(const struct net_address *address, int backlog,
-               bool reuse_port);
+int net_listen(const struct net_address *address, int backlog, bool reuse_port);
 
-int net_set_nodelay(int fd, bool on);   /* 0 or an errno */
-int net_set_keepalive(int fd, bool on); /* 0 or an errno */
+int net_set_nodelay(int fd, bool on);     /* 0 or an errno */
+int net_set_keepalive(int fd, bool on);   /* 0 or an errno */
 int net_set_nonblocking(int fd, bool on); /* 0 or an errno */
 int net_set_cloexec(int fd);              /* 0 or an errno */
 /* close(2) so that a TCP peer sees a reset. */

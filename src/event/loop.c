@@ -1,0 +1,113 @@
+#include "event/loop.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/memory.h"
+
+static void idle_tick(struct ev_loop *ev, ev_idle *idle, int events)
+{
+    (void) events;
+    ev_idle_stop(ev, idle);
+}
+
+struct loop *loop_new(void)
+{
+    struct ev_loop *ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+    if (!ev)
+        return NULL;
+    struct loop *loop = memory_new(sizeof *loop);
+    loop->ev = ev;
+    loop->scratch = memory_resize(NULL, LOOP_SCRATCH);
+    list_init(&loop->flush);
+    list_init(&loop->again);
+    list_init(&loop->graves);
+    list_init(&loop->streams);
+    ev_idle_init(&loop->idle, idle_tick);
+    return loop;
+}
+
+void loop_free(struct loop *loop)
+{
+    loop_free_graves(loop);
+    ev_idle_stop(loop->ev, &loop->idle);
+    ev_loop_destroy(loop->ev);
+    free(loop->scratch);
+    free(loop);
+}
+
+void loop_before_wait(struct loop *loop, struct loop_call *call)
+{
+    if (list_empty(&call->link))
+        list_insert(&loop->flush, &call->link);
+}
+
+void loop_next_turn(struct loop *loop, struct loop_call *call)
+{
+    if (!list_empty(&call->link))
+        return;
+    list_insert(&loop->again, &call->link);
+    loop_stay_awake(loop);
+}
+
+/* Only the calls listed now: what they add waits for its own turn. */
+static void run_calls(struct list *calls)
+{
+    struct list now;
+    list_init(&now);
+    list_move(&now, calls);
+    for (struct list *link; (link = list_pop(&now));) {
+        struct loop_call *call = list_entry(link, struct loop_call, link);
+        call->run(call);
+    }
+}
+
+void loop_again(struct loop *loop)
+{
+    run_calls(&loop->again);
+}
+
+void loop_flush(struct loop *loop)
+{
+    run_calls(&loop->flush);
+}
+
+void loop_bury(struct loop *loop, void *block)
+{
+    struct list *grave = block;
+    list_insert(&loop->graves, grave);
+}
+
+void loop_free_graves(struct loop *loop)
+{
+    for (struct list *grave; (grave = list_pop(&loop->graves));)
+        free(grave);
+}
+
+void loop_stay_awake(struct loop *loop)
+{
+    ev_idle_start(loop->ev, &loop->idle);
+}
+
+double loop_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
+}
+
+void loop_start_timer(struct loop *loop, ev_timer *timer, double seconds,
+                      double repeat)
+{
+    ev_now_update(loop->ev);
+    ev_timer_set(timer, seconds, repeat);
+    ev_timer_start(loop->ev, timer);
+}
+
+void loop_hold(struct loop *loop, bool *holding, bool hold)
+{
+    if (*holding == hold)
+        return;
+    *holding = hold;
+    loop->holds += hold ? 1 : -1;
+}

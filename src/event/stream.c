@@ -1,0 +1,405 @@
+#include "event/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "event/stream_internal.h"
+#include "io/net.h"
+#include "io/plain.h"
+
+/* --- events of a stream that nobody owns any more ----------------------- */
+
+static void deaf_result(struct stream *stream, int error)
+{
+    (void) stream;
+    (void) error;
+}
+
+static const struct stream_events deaf = {deaf_result, deaf_result,
+                                          deaf_result};
+
+/* --- watchers ------------------------------------------------------------ */
+
+void stream_arm(struct stream *stream, ev_io *watcher, ssize_t answer)
+{
+    int events = answer == IO_WANT_WRITE ? EV_WRITE : EV_READ;
+    if (ev_is_active(watcher)) {
+        if ((watcher->events & (EV_READ | EV_WRITE)) == events)
+            return;
+        ev_io_stop(stream->loop->ev, watcher);
+    }
+    ev_io_set(watcher, stream->transport->fd, events);
+    ev_io_start(stream->loop->ev, watcher);
+}
+
+static void reader_ready(struct ev_loop *ev, ev_io *watcher, int events)
+{
+    struct stream *stream = watcher->data;
+    (void) events;
+    if (stream->phase == STREAM_HANDSHAKE) {
+        stream_handshake_step(stream);
+    } else if (stream->phase == STREAM_DRAINING) {
+        stream_drain_step(stream);
+    } else if (stream->reading) {
+        stream_read_progress(stream);
+    } else if (stream->watched) {
+        stream_read_notice(stream);
+    } else {
+        ev_io_stop(ev, watcher);
+        stream->transport->drained = false;
+    }
+}
+
+static void writer_ready(struct ev_loop *ev, ev_io *watcher, int events)
+{
+    struct stream *stream = watcher->data;
+    (void) events;
+    ev_io_stop(ev, watcher);
+    if (stream->phase == STREAM_HANDSHAKE)
+        stream_handshake_step(stream);
+    else if (stream->phase == STREAM_ENDING)
+        stream_close_step(stream);
+    else
+        stream_flush(stream);
+}
+
+/* --- calls at the turn's edges ------------------------------------------- */
+
+static void flush_call(struct loop_call *call)
+{
+    struct stream *stream = list_entry(call, struct stream, flush_call);
+    if (stream->phase == STREAM_HANDSHAKE)
+        stream_handshake_step(stream);
+    else if (!ev_is_active(&stream->writer))
+        stream_flush(stream);
+}
+
+static void again_call(struct loop_call *call)
+{
+    struct stream *stream = list_entry(call, struct stream, again_call);
+    stream_retain(stream);
+    if (stream->phase == STREAM_DRAINING)
+        stream_drain_step(stream);
+    else if (!ev_is_active(&stream->writer))
+        stream_flush(stream);
+    if (stream->phase == STREAM_OPEN && stream->reading)
+        stream_read_progress(stream);
+    stream_release(stream);
+}
+
+size_t stream_budget_left(struct stream *stream, struct stream_budget *budget)
+{
+    if (budget->turn != stream->loop->turn) {
+        budget->turn = stream->loop->turn;
+        budget->used = 0;
+    }
+    return budget->used < LOOP_BUDGET ? LOOP_BUDGET - budget->used : 0;
+}
+
+void stream_budget_use(struct stream_budget *budget, size_t bytes)
+{
+    budget->used += bytes;
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+void stream_default_options(struct stream_options *options)
+{
+    *options = (struct stream_options){
+        .max_buffer_size = 104857600,
+        .read_chunk_size = LOOP_SCRATCH,
+        .high_water = 1 << 20,
+        .nodelay = true,
+    };
+}
+
+struct stream *stream_new(struct loop *loop,
+                          const struct stream_options *options,
+                          const struct stream_events *events, void *owner)
+{
+    struct stream *stream = memory_new(sizeof *stream);
+    list_init(&stream->grave);
+    list_init(&stream->link);
+    list_init(&stream->waiters);
+    list_init(&stream->flush_call.link);
+    list_init(&stream->again_call.link);
+    list_insert(&loop->streams, &stream->link);
+    stream->flush_call.run = flush_call;
+    stream->again_call.run = again_call;
+    stream->loop = loop;
+    stream->events = events;
+    stream->owner = owner;
+    stream->transport = &stream->plain;
+    plain_init(&stream->plain, -1);
+    ev_init(&stream->reader, reader_ready);
+    ev_init(&stream->writer, writer_ready);
+    ev_init(&stream->linger, stream_linger_over);
+    stream->reader.data = stream->writer.data = stream->linger.data = stream;
+    stream->options = *options;
+    stream->references = 1;
+    return stream;
+}
+
+struct stream *stream_retain(struct stream *stream)
+{
+    stream->references++;
+    return stream;
+}
+
+static void stream_bury(struct stream *stream)
+{
+    loop_hold(stream->loop, &stream->holding, false);
+    list_remove(&stream->link);
+    buffer_free(&stream->input);
+    free(stream->reason);
+    loop_bury(stream->loop, stream);
+}
+
+/* A stream that is not closed yet lingers on, deaf, until stream_finish,
+ * which comes here again. */
+void stream_release(struct stream *stream)
+{
+    if (--stream->references > 0)
+        return;
+    stream->events = &deaf;
+    if (!stream_closed(stream)) {
+        stream->references++;
+        stream_close(stream, STREAM_LINGER);
+        stream->references--;
+    }
+    if (stream->phase == STREAM_CLOSED)
+        stream_bury(stream);
+}
+
+void stream_finish(struct stream *stream)
+{
+    struct loop *loop = stream->loop;
+    int fd = stream->transport->fd;
+    ev_io_stop(loop->ev, &stream->reader);
+    ev_io_stop(loop->ev, &stream->writer);
+    ev_timer_stop(loop->ev, &stream->linger);
+    list_remove(&stream->flush_call.link);
+    list_remove(&stream->again_call.link);
+    if (stream->next && stream->next->class->free)
+        stream->next->class->free(stream->next);
+    if (stream->transport->class->free)
+        stream->transport->class->free(stream->transport);
+    stream->next = NULL;
+    stream->transport = &stream->plain;
+    stream->plain.fd = -1;
+    if (fd >= 0 && stream->reset)
+        net_abort(fd);
+    else if (fd >= 0)
+        close(fd);
+    stream->phase = STREAM_CLOSED;
+    outqueue_clear(&stream->output);
+    stream_retain(stream);
+    stream_tell_waiters(stream,
+                        stream->over_error ? stream->over_error : ERROR_CLOSED);
+    stream_settle(stream);
+    stream_release(stream);
+}
+
+/* --- opening -------------------------------------------------------------- */
+
+static void stream_opened(struct stream *stream)
+{
+    stream->phase = STREAM_OPEN;
+    if (stream->output.queued > stream->output.sent || stream->shut)
+        loop_before_wait(stream->loop, &stream->flush_call);
+    if (stream->reading)
+        loop_next_turn(stream->loop, &stream->again_call);
+    stream_settle(stream);
+}
+
+void stream_open(struct stream *stream, int fd, struct transport *transport)
+{
+    if (transport) {
+        stream->transport = transport;
+    } else {
+        plain_init(&stream->plain, fd);
+        stream->transport = &stream->plain;
+    }
+    if (!stream->options.nodelay || stream->options.keepalive) {
+        net_set_nodelay(fd, stream->options.nodelay);
+        net_set_keepalive(fd, stream->options.keepalive);
+    } else {
+        net_set_nodelay(fd, true);
+    }
+    if (!stream->transport->class->handshake) {
+        stream_opened(stream);
+        return;
+    }
+    stream->phase = STREAM_HANDSHAKE;
+    loop_before_wait(stream->loop, &stream->flush_call);
+    stream_settle(stream);
+}
+
+void stream_open_shared(struct stream *stream, int fd)
+{
+    plain_init_shared(&stream->plain, fd);
+    stream->transport = &stream->plain;
+    stream_opened(stream);
+}
+
+void stream_connecting(struct stream *stream)
+{
+    stream->phase = STREAM_CONNECTING;
+    stream_settle(stream);
+}
+
+void stream_connect_failed(struct stream *stream, int error, const char *reason)
+{
+    stream_keep_reason(stream, reason);
+    stream->over_error = stream->input_error = error;
+    stream->output_error = error;
+    stream->phase = STREAM_CLOSED;
+    stream_retain(stream);
+    stream_read_finish(stream, error);
+    stream_finish(stream);
+    stream_release(stream);
+}
+
+/* --- handshakes ----------------------------------------------------------- */
+
+int stream_handshake(struct stream *stream, struct transport *transport)
+{
+    stream->next = transport;
+    stream->plain_until = stream->output.queued;
+    loop_before_wait(stream->loop, &stream->flush_call);
+    return STREAM_WAIT;
+}
+
+void stream_handshake_timeout(struct stream *stream, double seconds)
+{
+    loop_start_timer(stream->loop, &stream->linger, seconds, 0);
+}
+
+void stream_handshake_step(struct stream *stream)
+{
+    struct transport *transport = stream->transport;
+    ssize_t answer = transport->class->handshake(transport);
+    if (answer == IO_WANT_READ || answer == IO_WANT_WRITE) {
+        ev_io *wanted =
+            answer == IO_WANT_READ ? &stream->reader : &stream->writer;
+        ev_io *other =
+            answer == IO_WANT_READ ? &stream->writer : &stream->reader;
+        ev_io_stop(stream->loop->ev, other);
+        stream_arm(stream, wanted, answer);
+        return;
+    }
+    ev_io_stop(stream->loop->ev, &stream->writer);
+    ev_timer_stop(stream->loop->ev, &stream->linger);
+    if (answer == IO_FAILED) {
+        stream_fail(stream, transport->error, NULL);
+        return;
+    }
+    stream_retain(stream);
+    stream->events->ready(stream, 0);
+    if (stream->phase == STREAM_HANDSHAKE)
+        stream_opened(stream);
+    stream_release(stream);
+}
+
+/* --- state ---------------------------------------------------------------- */
+
+static bool stream_keeps_host(const struct stream *stream)
+{
+    if (stream->unref || stream->phase == STREAM_CLOSED)
+        return false;
+    if (stream_closed(stream))
+        return true;
+    if (outqueue_length(&stream->output) > 0 && !stream->output_error)
+        return stream->phase != STREAM_IDLE;
+    return stream->watched && !stream->told && stream->phase != STREAM_IDLE;
+}
+
+/* Is the stream over although nobody here closed it (R17)? */
+static int stream_over_now(const struct stream *stream)
+{
+    if (stream->input_error && stream->input_error != ERROR_EOF)
+        return stream->input_error;
+    if (stream->reading || buffer_length(&stream->input) > 0 || stream->view)
+        return 0;
+    if (stream->output_error)
+        return stream->input_error || stream->transport->drained
+                   ? stream->output_error
+                   : 0;
+    if (stream->input_error != ERROR_EOF || stream->options.half_open)
+        return 0;
+    if (stream->busy || outqueue_length(&stream->output) > 0 ||
+        !list_empty(&stream->waiters))
+        return 0;
+    return ERROR_EOF;
+}
+
+static void stream_check_over(struct stream *stream)
+{
+    if (!stream->watched || stream->told)
+        return;
+    if (stream->phase == STREAM_OPEN) {
+        int error = stream_over_now(stream);
+        if (error)
+            stream_fail(stream, error, NULL);
+        return;
+    }
+    if (!stream_closed(stream))
+        return;
+    stream->told = true;
+    stream->events->over(stream, stream->over_error);
+}
+
+void stream_settle(struct stream *stream)
+{
+    stream_retain(stream);
+    if (stream->watched && stream->phase == STREAM_OPEN && !stream->reading &&
+        !stream->input_error && !stream->view &&
+        buffer_length(&stream->input) < stream->options.read_chunk_size)
+        stream_arm(stream, &stream->reader, IO_WANT_READ);
+    stream_check_over(stream);
+    loop_hold(stream->loop, &stream->holding, stream_keeps_host(stream));
+    stream_release(stream);
+}
+
+void stream_watch(struct stream *stream, bool watch)
+{
+    stream->watched = watch;
+    stream_settle(stream);
+}
+
+void stream_set_busy(struct stream *stream, bool busy)
+{
+    stream->busy = busy;
+    stream_settle(stream);
+}
+
+void stream_set_unref(struct stream *stream, bool unref)
+{
+    stream->unref = unref;
+    stream_settle(stream);
+}
+
+void stream_keep_reason(struct stream *stream, const char *reason)
+{
+    const struct transport *transport = stream->transport;
+    if (!reason && transport->class->reason)
+        reason = transport->class->reason(transport);
+    if (!reason)
+        return;
+    free(stream->reason);
+    stream->reason = memory_copy(reason, strlen(reason));
+}
+
+const char *stream_reason(const struct stream *stream, int error)
+{
+    if (error == EPROTO && stream->detail)
+        return stream->detail;
+    bool kept = error == stream->input_error || error == stream->output_error ||
+                error == stream->over_error;
+    return stream->reason && kept && error != ERROR_EOF ? stream->reason
+                                                        : error_text(error);
+}

@@ -1,0 +1,203 @@
+/* Endings: flush, end our side, discard input until the peer ends, close.
+ *
+ * Closing a TCP socket whose input is unread, or to which more arrives, makes
+ * the kernel send a reset, and a reset may overtake what was sent last. So
+ * close waits, without Lua, for the peer to end too (R18). */
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "event/stream_internal.h"
+#include "io/net.h"
+
+/* Leaves the phases in which somebody reads and writes. */
+static void stream_end(struct stream *stream, int error, const char *reason)
+{
+    enum stream_phase before = stream->phase;
+    stream->over_error = error;
+    stream->phase = STREAM_FLUSHING;
+    list_remove(&stream->again_call.link);
+    ev_io_stop(stream->loop->ev, &stream->reader);
+    if (reason || before == STREAM_HANDSHAKE)
+        stream_keep_reason(stream, reason);
+    if (!stream->input_error)
+        stream->input_error = error ? error : ERROR_CLOSED;
+    stream_read_finish(stream, error ? error : ERROR_CLOSED);
+    if (before == STREAM_CONNECTING || before == STREAM_HANDSHAKE ||
+        stream->next)
+        stream->events->ready(stream, error ? error : ERROR_CLOSED);
+    if (before == STREAM_HANDSHAKE || before < STREAM_HANDSHAKE) {
+        outqueue_clear(&stream->output);
+        stream_tell_waiters(stream, error ? error : ERROR_CLOSED);
+    }
+    if (before < STREAM_HANDSHAKE)
+        stream->phase = STREAM_CLOSED;
+}
+
+static void stream_close_for(struct stream *stream, int error,
+                             const char *reason, double linger)
+{
+    if (stream_closed(stream))
+        return;
+    stream_retain(stream);
+    stream_end(stream, error, reason);
+    if (stream->phase == STREAM_CLOSED) {
+        stream_finish(stream);
+    } else {
+        ev_timer_stop(stream->loop->ev, &stream->linger);
+        loop_start_timer(stream->loop, &stream->linger, linger, 0);
+        if (!ev_is_active(&stream->writer))
+            stream_flush(stream);
+        stream_settle(stream);
+    }
+    stream_release(stream);
+}
+
+void stream_close(struct stream *stream, double linger)
+{
+    stream_close_for(stream, 0, NULL, linger);
+}
+
+void stream_fail(struct stream *stream, int error, const char *reason)
+{
+    stream_close_for(stream, error, reason, STREAM_LINGER);
+}
+
+void stream_abort(struct stream *stream)
+{
+    if (stream->phase == STREAM_CLOSED)
+        return;
+    stream_retain(stream);
+    if (!stream_closed(stream))
+        stream_end(stream, 0, NULL);
+    stream->reset = true;
+    stream_finish(stream);
+    stream_release(stream);
+}
+
+int stream_detach(struct stream *stream)
+{
+    struct loop *loop = stream->loop;
+    int fd = stream->transport->fd;
+    stream_retain(stream);
+    ev_io_stop(loop->ev, &stream->reader);
+    ev_io_stop(loop->ev, &stream->writer);
+    stream->transport->fd = -1;
+    stream_end(stream, 0, NULL);
+    stream_finish(stream);
+    stream_release(stream);
+    return fd;
+}
+
+/* --- after close -----------------------------------------------------------
+ */
+
+/* Discards what came; true once there is nothing left to wait for. */
+static bool drained(struct stream *stream)
+{
+    struct loop *loop = stream->loop;
+    if (loop->scratch_busy)
+        return false;
+    while (stream_budget_left(stream, &stream->read_budget) > 0) {
+        ssize_t count =
+            read(stream->transport->fd, loop->scratch, LOOP_SCRATCH);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return errno != EAGAIN && errno != EWOULDBLOCK;
+        if (count == 0)
+            return true;
+        stream_budget_use(&stream->read_budget, (size_t) count);
+    }
+    return false;
+}
+
+void stream_drain_step(struct stream *stream)
+{
+    if (drained(stream))
+        stream_finish(stream);
+    else
+        stream_arm(stream, &stream->reader, IO_WANT_READ);
+}
+
+/* Our side has ended. A TCP peer is waited for; others cannot lose bytes by
+ * our leaving, as long as nothing unread is left behind. */
+static void drain_begin(struct stream *stream)
+{
+    struct net_address address;
+    int fd = stream->transport->fd;
+    bool socket = net_local_address(fd, &address);
+    bool local = socket && address.as.any.sa_family == AF_UNIX;
+    if (socket)
+        shutdown(fd, local ? SHUT_RDWR : SHUT_WR);
+    if (local)
+        (void) drained(stream);
+    if (!socket || local || stream->peer_ended || stream->output_error) {
+        stream_finish(stream);
+        return;
+    }
+    stream->phase = STREAM_DRAINING;
+    double left = ev_timer_remaining(stream->loop->ev, &stream->linger);
+    ev_timer_stop(stream->loop->ev, &stream->linger);
+    loop_start_timer(stream->loop, &stream->linger,
+                     left < STREAM_DRAIN ? left : STREAM_DRAIN, 0);
+    stream_drain_step(stream);
+}
+
+void stream_close_step(struct stream *stream)
+{
+    struct transport *transport = stream->transport;
+    if (stream->phase == STREAM_FLUSHING) {
+        if (outqueue_length(&stream->output) > 0 && !stream->output_error)
+            return;
+        stream->phase = STREAM_ENDING;
+    }
+    if (stream->phase != STREAM_ENDING)
+        return;
+    ssize_t answer = IO_END;
+    if (!stream->shut_done && !stream->output_error)
+        answer = transport->class->shutdown(transport);
+    if (answer == IO_WANT_READ || answer == IO_WANT_WRITE)
+        stream_arm(stream, &stream->writer, answer);
+    else
+        drain_begin(stream);
+}
+
+void stream_linger_over(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    struct stream *stream = timer->data;
+    (void) ev;
+    (void) events;
+    if (stream->phase == STREAM_HANDSHAKE) {
+        stream_fail(stream, ETIMEDOUT, "timed out");
+        return;
+    }
+    if (stream->phase != STREAM_DRAINING) {
+        stream->reset = true;
+        stream->over_error = ETIMEDOUT;
+    }
+    stream_finish(stream);
+}
+
+/* The host ends: what is queued is sent, for as long as close would try;
+ * what has nothing to send is closed now, without a reset. */
+void stream_leave(struct stream *stream)
+{
+    if (stream->phase == STREAM_CLOSED)
+        return;
+    bool queued = outqueue_length(&stream->output) > 0;
+    if (stream_closed(stream))
+        return;
+    if (queued) {
+        stream_close(stream, STREAM_LINGER);
+        return;
+    }
+    stream_retain(stream);
+    stream_end(stream, 0, NULL);
+    if (stream->transport->fd >= 0 && stream->phase != STREAM_CLOSED &&
+        net_is_socket(stream->transport->fd))
+        (void) drained(stream);
+    stream_finish(stream);
+    stream_release(stream);
+}

@@ -1,0 +1,44 @@
+/* What the files of the stream share with each other and with nobody else:
+ * stream.c (life and phases), stream_read.c, stream_write.c, stream_close.c. */
+#ifndef WEIR_STREAM_INTERNAL_H
+#define WEIR_STREAM_INTERNAL_H
+
+#include "event/stream.h"
+
+#define STREAM_LINGER 30.0 /* seconds, unless close says otherwise */
+#define STREAM_DRAIN 2.0   /* seconds for the peer to end after us (R18) */
+
+/* Waits with `watcher` for what `answer` (IO_WANT_…) asks. */
+void stream_arm(struct stream *stream, ev_io *watcher, ssize_t answer);
+
+/* How much of this turn's budget is left; what was used of it. */
+size_t stream_budget_left(struct stream *stream, struct stream_budget *budget);
+void stream_budget_use(struct stream_budget *budget, size_t bytes);
+
+void stream_input_ended(struct stream *stream, int error);
+/* The pending read goes on, after data may have come. */
+void stream_read_progress(struct stream *stream);
+/* The pending read, if there is one, ends with `error`. */
+void stream_read_finish(struct stream *stream, int error);
+/* Nobody reads, but the end is watched for. */
+void stream_read_notice(struct stream *stream);
+
+void stream_flush(struct stream *stream);
+void stream_tell_waiters(struct stream *stream, int error);
+void stream_output_failed(struct stream *stream, int error);
+
+void stream_handshake_step(struct stream *stream);
+/* The next step of closing: flush, end our side, drain, close. */
+void stream_close_step(struct stream *stream);
+void stream_drain_step(struct stream *stream);
+void stream_linger_over(struct ev_loop *ev, ev_timer *timer, int events);
+/* Closes the descriptor; with no references left, frees the stream. */
+void stream_finish(struct stream *stream);
+
+/* After any change: what keeps the host, what is watched, is it over? */
+void stream_settle(struct stream *stream);
+
+/* Keeps words for `error`: the transport's, or those given. */
+void stream_keep_reason(struct stream *stream, const char *reason);
+
+#endif

@@ -1,0 +1,358 @@
+/* Reading: the buffer first, then the transport, then wait.
+ *
+ * Plain reads land in the loop's scratch buffer; a match found there is handed
+ * out from there, and only what is left of it is copied to the stream. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "event/stream_internal.h"
+
+void stream_input_ended(struct stream *stream, int error)
+{
+    stream->peer_ended = true;
+    if (stream->input_error)
+        return;
+    stream->input_error = error;
+    if (error != ERROR_EOF)
+        stream_keep_reason(stream, NULL);
+    ev_io_stop(stream->loop->ev, &stream->reader);
+}
+
+/* The bytes have not been asked yet. */
+enum { NOT_ASKED = -1000 };
+
+/* --- matching ------------------------------------------------------------- */
+
+/* Does what lies at `data` satisfy the read? 0, STREAM_WAIT or an error. */
+static int match_at(struct stream *stream, const char *data, size_t length)
+{
+    bool ended = stream->input_error == ERROR_EOF ||
+                 (stream->input_error && stream->match.kind == MATCH_REGEX);
+    stream->detail = NULL;
+    switch (match_find(&stream->match, &stream->place, data, length, ended,
+                       &stream->found, &stream->wanted, &stream->detail)) {
+    case MATCH_FOUND:
+        stream->view = data;
+        stream->view_length = length;
+        return 0;
+    case MATCH_NOT_YET:
+        return STREAM_WAIT;
+    case MATCH_TOO_LONG:
+        return EMSGSIZE;
+    case MATCH_TOO_BIG:
+        return ENOBUFS;
+    case MATCH_INVALID:
+        break;
+    }
+    return EPROTO;
+}
+
+/* read_into: moves buffered bytes to where they are wanted. */
+static int into_from_buffer(struct stream *stream)
+{
+    size_t size = stream->into_length - stream->into_have;
+    size_t there = buffer_length(&stream->input);
+    if (size > there)
+        size = there;
+    if (size > 0) {
+        memcpy(stream->into + stream->into_have, buffer_data(&stream->input),
+               size);
+        buffer_consume(&stream->input, size);
+        match_consumed(&stream->place, NULL, size);
+        stream->into_have += size;
+    }
+    bool enough = stream->into_have == stream->into_length ||
+                  (stream->partial && stream->into_have > 0);
+    stream->wanted = stream->into_length - stream->into_have;
+    return enough ? 0 : STREAM_WAIT;
+}
+
+/* A failed read_into gives back what it took (R4). */
+static void into_give_back(struct stream *stream)
+{
+    if (stream->into_have > 0) {
+        buffer_prepend(&stream->input, stream->into, stream->into_have);
+        match_returned(&stream->place);
+    }
+    stream->into_have = 0;
+}
+
+static int answer_from_buffer(struct stream *stream)
+{
+    if (stream->into)
+        return into_from_buffer(stream);
+    return match_at(stream, buffer_data(&stream->input),
+                    buffer_length(&stream->input));
+}
+
+/* --- filling -------------------------------------------------------------- */
+
+/* How much may be asked of the kernel: what the read lacks, or a chunk. */
+static size_t fill_size(const struct stream *stream)
+{
+    size_t length = buffer_length(&stream->input);
+    size_t size = stream->options.read_chunk_size;
+    size_t limit = stream->options.max_buffer_size;
+    if (stream->wanted > size)
+        size = stream->wanted < LOOP_BUDGET ? stream->wanted : LOOP_BUDGET;
+    /* One byte more than allowed tells "full" from "just ended". */
+    size_t room = limit > length ? limit - length : 1;
+    return size < room ? size : room;
+}
+
+static ssize_t transport_read(struct stream *stream, void *data, size_t size)
+{
+    struct transport *transport = stream->transport;
+    ssize_t count = transport->class->read(transport, data, size);
+    if (count > 0)
+        stream_budget_use(&stream->read_budget, (size_t) count);
+    return count;
+}
+
+/* Reads into the scratch buffer and matches there; what is not handed out at
+ * once is copied. */
+static ssize_t fill_scratch(struct stream *stream, size_t size, int *answer)
+{
+    struct loop *loop = stream->loop;
+    if (size > LOOP_SCRATCH)
+        size = LOOP_SCRATCH;
+    ssize_t count = transport_read(stream, loop->scratch, size);
+    if (count <= 0)
+        return count;
+    if (buffer_length(&stream->input) == 0 && stream->reading) {
+        *answer = match_at(stream, loop->scratch, (size_t) count);
+        if (*answer == 0) {
+            stream->scratched = loop->scratch_busy = true;
+            return count;
+        }
+    }
+    buffer_append(&stream->input, loop->scratch, (size_t) count);
+    return count;
+}
+
+static ssize_t fill_buffer(struct stream *stream, size_t size)
+{
+    char *room = buffer_reserve(&stream->input, size);
+    ssize_t count = transport_read(stream, room, size);
+    buffer_commit(&stream->input, count > 0 ? (size_t) count : 0);
+    return count;
+}
+
+static ssize_t fill_into(struct stream *stream)
+{
+    size_t size = stream->into_length - stream->into_have;
+    if (size > LOOP_BUDGET)
+        size = LOOP_BUDGET;
+    ssize_t count =
+        transport_read(stream, stream->into + stream->into_have, size);
+    if (count > 0)
+        stream->into_have += (size_t) count;
+    return count;
+}
+
+/* One read from the transport; the answer of it and of the match that follows
+ * it. A buffer with room is filled in place; small rests are not given large
+ * buffers. */
+static ssize_t fill(struct stream *stream, int *answer)
+{
+    struct buffer *input = &stream->input;
+    size_t size = fill_size(stream);
+    size_t spare = input->capacity - input->end;
+    ssize_t count;
+    *answer = NOT_ASKED;
+    if (stream->into && buffer_length(input) == 0)
+        count = fill_into(stream);
+    else if (stream->loop->scratch_busy || size > LOOP_SCRATCH)
+        count = fill_buffer(stream, size);
+    else if (buffer_length(input) > 0 && spare >= size / 2)
+        count = fill_buffer(stream, spare < size ? spare : size);
+    else
+        count = fill_scratch(stream, size, answer);
+    if (count == IO_END)
+        stream_input_ended(stream, ERROR_EOF);
+    else if (count == IO_FAILED)
+        stream_input_ended(stream, stream->transport->error);
+    return count;
+}
+
+/* --- the pending read ----------------------------------------------------- */
+
+/* Reads until there is an answer or nothing more to read now. */
+static int read_loop(struct stream *stream)
+{
+    for (;;) {
+        if (stream_budget_left(stream, &stream->read_budget) == 0) {
+            loop_next_turn(stream->loop, &stream->again_call);
+            return STREAM_WAIT;
+        }
+        int answer;
+        ssize_t count = fill(stream, &answer);
+        if (count == IO_WANT_READ || count == IO_WANT_WRITE) {
+            stream_arm(stream, &stream->reader, count);
+            return STREAM_WAIT;
+        }
+        if (answer == NOT_ASKED)
+            answer = answer_from_buffer(stream);
+        if (answer != STREAM_WAIT)
+            return answer;
+        if (stream->input_error)
+            return stream->input_error;
+        if (stream->transport->drained) {
+            stream_arm(stream, &stream->reader, IO_WANT_READ);
+            return STREAM_WAIT;
+        }
+    }
+}
+
+static void forget_match(struct stream *stream)
+{
+    if (stream->match.pattern)
+        pattern_release(stream->match.pattern);
+    stream->match.pattern = NULL;
+    stream->into = NULL;
+}
+
+/* What a read that is done or has failed leaves behind. */
+static void read_ended(struct stream *stream, int error)
+{
+    if (error == 0) {
+        if (stream->into)
+            stream->found.size = stream->into_have;
+        return;
+    }
+    if (stream->into)
+        into_give_back(stream);
+    forget_match(stream);
+}
+
+/* The read as it stands: 0, STREAM_WAIT or an error. */
+static int read_try(struct stream *stream)
+{
+    int answer = answer_from_buffer(stream);
+    if (answer != STREAM_WAIT)
+        return answer;
+    if (stream->input_error)
+        return stream->input_error;
+    if (stream->phase != STREAM_OPEN)
+        return STREAM_WAIT; /* goes on when it is open */
+    if (stream->transport->drained) {
+        stream_arm(stream, &stream->reader, IO_WANT_READ);
+        return STREAM_WAIT;
+    }
+    return read_loop(stream);
+}
+
+static int read_begin(struct stream *stream)
+{
+    if (stream->phase == STREAM_IDLE) {
+        forget_match(stream);
+        return ENOTCONN;
+    }
+    stream->reading = true;
+    stream->wanted = 1;
+    int answer = read_try(stream);
+    if (answer == STREAM_WAIT)
+        return answer;
+    stream->reading = false;
+    read_ended(stream, answer);
+    if (answer != 0)
+        stream_settle(stream);
+    return answer;
+}
+
+int stream_read(struct stream *stream, const struct match *match)
+{
+    stream->match = *match;
+    if (match->pattern)
+        pattern_retain(match->pattern);
+    stream->into = NULL;
+    return read_begin(stream);
+}
+
+int stream_read_into(struct stream *stream, void *memory, size_t size,
+                     bool partial)
+{
+    stream->match = (struct match){.kind = MATCH_COUNT};
+    stream->into = memory;
+    stream->into_length = size;
+    stream->into_have = 0;
+    stream->partial = partial;
+    return read_begin(stream);
+}
+
+void stream_consume(struct stream *stream)
+{
+    size_t size = stream->found.size;
+    if (stream->into) {
+        stream->into_have = 0;
+    } else if (stream->scratched) {
+        stream->scratched = stream->loop->scratch_busy = false;
+        if (stream->view_length > size)
+            buffer_append(&stream->input, stream->view + size,
+                          stream->view_length - size);
+    } else {
+        buffer_consume(&stream->input, size);
+    }
+    if (!stream->into)
+        match_consumed(&stream->place, stream->match.pattern, size);
+    stream->view = NULL;
+    forget_match(stream);
+    if (stream->watched)
+        stream_settle(stream);
+}
+
+void stream_read_finish(struct stream *stream, int error)
+{
+    if (!stream->reading)
+        return;
+    stream->reading = false;
+    read_ended(stream, error);
+    stream_retain(stream);
+    stream->events->read_done(stream, error);
+    if (error != 0)
+        stream_settle(stream);
+    stream_release(stream);
+}
+
+void stream_read_progress(struct stream *stream)
+{
+    int answer = read_loop(stream);
+    if (answer != STREAM_WAIT)
+        stream_read_finish(stream, answer);
+}
+
+void stream_cancel_read(struct stream *stream)
+{
+    if (!stream->reading)
+        return;
+    stream->reading = false;
+    read_ended(stream, ECANCELED);
+    stream_settle(stream);
+}
+
+void stream_read_notice(struct stream *stream)
+{
+    size_t chunk = stream->options.read_chunk_size;
+    if (stream->input_error || buffer_length(&stream->input) >= chunk) {
+        ev_io_stop(stream->loop->ev, &stream->reader);
+        return;
+    }
+    int answer;
+    stream->wanted = 1;
+    ssize_t count = fill(stream, &answer);
+    if (count == IO_WANT_READ || count == IO_WANT_WRITE)
+        stream_arm(stream, &stream->reader, count);
+    stream_settle(stream);
+}
+
+int stream_unread(struct stream *stream, const void *data, size_t size)
+{
+    size_t length = buffer_length(&stream->input);
+    size_t limit = stream->options.max_buffer_size;
+    if (length > limit || size > limit - length)
+        return ENOBUFS;
+    buffer_prepend(&stream->input, data, size);
+    match_returned(&stream->place);
+    return 0;
+}

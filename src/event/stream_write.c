@@ -1,0 +1,255 @@
+/* Writing: queue, gather, send before the loop waits. */
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "event/stream_internal.h"
+
+#ifndef IOV_MAX
+#define IOV_MAX 1024
+#endif
+
+/* A queue of this many bytes leaves at once instead of at the turn's end. */
+#define STREAM_LARGE 65536
+
+/* iovecs for one call; what stands here is as good as IOV_MAX on the wire. */
+#define STREAM_VECTORS (IOV_MAX < 256 ? IOV_MAX : 256)
+
+int stream_may_write(const struct stream *stream, uint64_t size)
+{
+    uint64_t most = stream->options.max_write_buffer_size;
+    if (stream_closed(stream))
+        return stream->over_error ? stream->over_error : ERROR_CLOSED;
+    if (stream->phase == STREAM_IDLE)
+        return ENOTCONN;
+    if (stream->output_error)
+        return stream->output_error;
+    if (stream->shut)
+        return EPIPE;
+    if (most > 0 && outqueue_length(&stream->output) + size > most)
+        return ENOBUFS;
+    return 0;
+}
+
+void stream_written(struct stream *stream)
+{
+    if (stream->phase == STREAM_OPEN && !ev_is_active(&stream->writer)) {
+        loop_before_wait(stream->loop, &stream->flush_call);
+        if (outqueue_length(&stream->output) >= STREAM_LARGE)
+            stream_flush(stream);
+    }
+    if (!stream->holding)
+        stream_settle(stream);
+}
+
+/* --- those who wait ------------------------------------------------------- */
+
+int stream_wait_sent(struct stream *stream, struct stream_waiter *waiter,
+                     uint64_t until)
+{
+    struct list *position = &stream->waiters;
+    if (stream->output.sent >= until && (!stream->shut || stream->shut_done))
+        return 0;
+    waiter->until = until;
+    while (position->previous != &stream->waiters &&
+           list_entry(position->previous, struct stream_waiter, link)->until >
+               until)
+        position = position->previous;
+    list_insert(position, &waiter->link);
+    return STREAM_WAIT;
+}
+
+void stream_cancel_waiter(struct stream_waiter *waiter)
+{
+    list_remove(&waiter->link);
+}
+
+/* Tells, in order, everyone whose bytes have left; with an error, everyone
+ * else as well. What is called may add, remove or close. */
+void stream_tell_waiters(struct stream *stream, int error)
+{
+    struct list *waiters = &stream->waiters;
+    while (!list_empty(waiters)) {
+        struct stream_waiter *waiter =
+            list_entry(waiters->next, struct stream_waiter, link);
+        bool sent = stream->output.sent >= waiter->until;
+        if (!sent && !error)
+            return;
+        list_remove(&waiter->link);
+        waiter->done(waiter, sent ? 0 : error);
+    }
+}
+
+void stream_output_failed(struct stream *stream, int error)
+{
+    stream_retain(stream);
+    stream->output_error = error;
+    stream_keep_reason(stream, NULL);
+    ev_io_stop(stream->loop->ev, &stream->writer);
+    outqueue_clear(&stream->output);
+    stream_tell_waiters(stream, error);
+    if (stream_closed(stream))
+        stream_close_step(stream);
+    else
+        stream_settle(stream);
+    stream_release(stream);
+}
+
+/* --- sending -------------------------------------------------------------- */
+
+/* What may leave now: all, or what was written before start_tls. */
+static uint64_t sendable(const struct stream *stream)
+{
+    if (stream->next)
+        return stream->plain_until - stream->output.sent;
+    return outqueue_length(&stream->output);
+}
+
+/* A file, where the transport has no sendfile: through the scratch buffer. */
+static ssize_t copy_file(struct stream *stream, struct outqueue_file *file,
+                         size_t size)
+{
+    struct transport *transport = stream->transport;
+    char copy[16384];
+    bool borrowed = !stream->loop->scratch_busy;
+    char *block = borrowed ? stream->loop->scratch : copy;
+    size_t most = borrowed ? LOOP_SCRATCH : sizeof copy;
+    ssize_t count =
+        pread(file->fd, block, size < most ? size : most, file->offset);
+    if (count < 0)
+        return transport_fail(transport, errno);
+    if (count == 0)
+        return transport_fail(transport, EIO);
+    struct iovec vector = {block, (size_t) count};
+    return transport->class->write(transport, &vector, 1);
+}
+
+static ssize_t send_file(struct stream *stream, struct outqueue_file *file,
+                         size_t size)
+{
+    struct transport *transport = stream->transport;
+    if (size > file->remaining)
+        size = (size_t) file->remaining;
+    if (!transport->class->send_file)
+        return copy_file(stream, file, size);
+    ssize_t count =
+        transport->class->send_file(transport, file->fd, &file->offset, size);
+    if (count == IO_FAILED &&
+        (transport->error == EINVAL || transport->error == ENOSYS))
+        return copy_file(stream, file, size);
+    /* The file ended before its range did: it shrank. */
+    return count == 0 ? transport_fail(transport, EIO) : count;
+}
+
+static ssize_t send_some(struct stream *stream, size_t size)
+{
+    struct outqueue_file file;
+    struct iovec vector[STREAM_VECTORS];
+    if (outqueue_at_file(&stream->output, &file))
+        return send_file(stream, &file, size);
+    int count = outqueue_vector(&stream->output, vector, STREAM_VECTORS, size);
+    return stream->transport->class->write(stream->transport, vector, count);
+}
+
+/* Sends until nothing may leave, the kernel is full or the turn's budget is
+ * used. 0, or the error that ended it. */
+static int send_all(struct stream *stream)
+{
+    while (sendable(stream) > 0) {
+        size_t budget = stream_budget_left(stream, &stream->write_budget);
+        if (budget == 0) {
+            loop_next_turn(stream->loop, &stream->again_call);
+            return 0;
+        }
+        if (budget > sendable(stream))
+            budget = (size_t) sendable(stream);
+        ssize_t count = send_some(stream, budget);
+        if (count == IO_FAILED)
+            return stream->transport->error;
+        if (count <= 0) {
+            stream_arm(stream, &stream->writer, count);
+            return 0;
+        }
+        outqueue_advance(&stream->output, (uint64_t) count);
+        stream_budget_use(&stream->write_budget, (size_t) count);
+    }
+    return 0;
+}
+
+/* start_tls: what was written before it has left in the clear. */
+static void switch_transport(struct stream *stream)
+{
+    struct transport *old = stream->transport;
+    if (old->class->free)
+        old->class->free(old);
+    ev_io_stop(stream->loop->ev, &stream->reader);
+    stream->transport = stream->next;
+    stream->next = NULL;
+    stream->phase = STREAM_HANDSHAKE;
+    stream_handshake_step(stream);
+}
+
+/* Our side ends, now that everything has left. */
+static void end_output(struct stream *stream)
+{
+    struct transport *transport = stream->transport;
+    ssize_t answer = transport->class->shutdown(transport);
+    if (answer == IO_WANT_READ || answer == IO_WANT_WRITE) {
+        stream_arm(stream, &stream->writer, answer);
+        return;
+    }
+    /* A pipe or a file can end only by being closed. */
+    bool close = answer == IO_FAILED && transport->error == ENOTSOCK;
+    if (answer == IO_FAILED && !close) {
+        stream_output_failed(stream, transport->error);
+        return;
+    }
+    stream->shut_done = true;
+    if (close) {
+        stream_tell_waiters(stream, 0);
+        stream_close(stream, STREAM_LINGER);
+    }
+}
+
+void stream_flush(struct stream *stream)
+{
+    if (stream->phase != STREAM_OPEN && stream->phase != STREAM_FLUSHING)
+        return;
+    stream_retain(stream);
+    int error = send_all(stream);
+    if (error) {
+        stream_output_failed(stream, error);
+        stream_release(stream);
+        return;
+    }
+    bool empty = outqueue_length(&stream->output) == 0;
+    if (empty && stream->shut && !stream->shut_done && !stream->next &&
+        stream->phase == STREAM_OPEN)
+        end_output(stream);
+    if (stream->shut_done || !stream->shut || !empty)
+        stream_tell_waiters(stream, 0);
+    if (stream->phase == STREAM_FLUSHING)
+        stream_close_step(stream);
+    else if (stream->next && sendable(stream) == 0)
+        switch_transport(stream);
+    else if (empty)
+        stream_settle(stream);
+    stream_release(stream);
+}
+
+int stream_shutdown(struct stream *stream, struct stream_waiter *waiter)
+{
+    if (stream->shut_done)
+        return 0;
+    if (!stream->shut) {
+        int error = stream_may_write(stream, 0);
+        if (error)
+            return error;
+    }
+    stream->shut = true;
+    if (stream->phase == STREAM_OPEN && !ev_is_active(&stream->writer))
+        loop_before_wait(stream->loop, &stream->flush_call);
+    stream_settle(stream);
+    return stream_wait_sent(stream, waiter, stream->output.queued);
+}
