@@ -1,19 +1,46 @@
-/* The host. For now without a loop: it runs what the command line says. */
+/* The host: one Lua state, one loop, the scripts of the command line. */
 #include "host.h"
 
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/loop.h"
 #include "lua/lua_modules.h"
+#include "lua/modules.h"
+#include "lua/scheduler.h"
 
-static int report(lua_State *L, int error)
+/* Sanitizer builds let malloc see every Lua object. */
+#ifdef WEIR_SANITIZE
+static void *allocate(void *context, void *block, size_t old, size_t size)
 {
-    if (error)
-        fprintf(stderr, "weir: %s\n", lua_tostring(L, -1));
-    return error;
+    (void) context;
+    (void) old;
+    if (size > 0)
+        return realloc(block, size);
+    free(block);
+    return NULL;
+}
+
+static lua_State *new_state(void)
+{
+    return lua_newstate(allocate, NULL);
+}
+#else
+static lua_State *new_state(void)
+{
+    return luaL_newstate();
+}
+#endif
+
+static int panic(lua_State *L)
+{
+    fprintf(stderr, "weir: error outside of any task: %s\n",
+            lua_tostring(L, -1));
+    return 0;
 }
 
 static void set_arguments(lua_State *L, const struct options *options)
@@ -26,53 +53,66 @@ static void set_arguments(lua_State *L, const struct options *options)
     lua_setglobal(L, "arg");
 }
 
-static int run_action(lua_State *L, const struct option_action *action)
+/* What lua/weir/main.lua does: {{module = "x"} or {chunk = "x"}, …}. */
+static void push_actions(lua_State *L, const struct options *options)
 {
-    if (!action->module)
-        return report(L, luaL_loadbuffer(L, action->text, strlen(action->text),
-                                         "=(-e)") ||
-                             lua_pcall(L, 0, 0, 0));
-    lua_getglobal(L, "require");
-    lua_pushstring(L, action->text);
-    if (report(L, lua_pcall(L, 1, 1, 0)))
-        return 1;
-    lua_setglobal(L, action->text);
-    return 0;
+    lua_createtable(L, options->action_count, 0);
+    for (int i = 0; i < options->action_count; i++) {
+        const struct option_action *action = &options->actions[i];
+        lua_createtable(L, 0, 1);
+        lua_pushstring(L, action->text);
+        lua_setfield(L, -2, action->module ? "module" : "chunk");
+        lua_rawseti(L, -2, i + 1);
+    }
 }
 
-static int run_script(lua_State *L, const struct options *options)
+static void push_plan(lua_State *L, const struct options *options)
 {
-    if (options->test) {
-        lua_getglobal(L, "require");
-        lua_pushliteral(L, "weir.test");
-        if (report(L, lua_pcall(L, 1, 1, 0)))
-            return 1;
-        lua_getfield(L, -1, "run");
-        return report(L, lua_pcall(L, 0, 0, 0));
-    }
-    if (!options->script)
-        return 0;
-    const char *path =
-        strcmp(options->script, "-") == 0 ? NULL : options->script;
-    if (report(L, luaL_loadfile(L, path)))
-        return 1;
-    int count = 0;
-    for (int i = options->first + 1; i < options->argc; i++, count++)
-        lua_pushstring(L, options->argv[i]);
-    return report(L, lua_pcall(L, count, 0, 0));
+    lua_createtable(L, 0, 4);
+    push_actions(L, options);
+    lua_setfield(L, -2, "actions");
+    lua_pushstring(L, options->test ? NULL : options->script);
+    lua_setfield(L, -2, "script");
+    lua_pushboolean(L, options->test);
+    lua_setfield(L, -2, "test");
+    lua_pushboolean(L, options->interactive);
+    lua_setfield(L, -2, "interactive");
+}
+
+static int open_libraries(lua_State *L)
+{
+    const struct options *options = lua_touserdata(L, 1);
+    luaL_openlibs(L);
+    lua_modules_open(L);
+    weir_open(L);
+    set_arguments(L, options);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "weir.main");
+    lua_call(L, 1, 1);
+    push_plan(L, options);
+    scheduler_main(L, 1);
+    return 0;
 }
 
 int host_run(const struct options *options)
 {
-    lua_State *L = luaL_newstate();
-    luaL_openlibs(L);
-    lua_modules_open(L);
-    set_arguments(L, options);
-    int error = 0;
-    for (int i = 0; !error && i < options->action_count; i++)
-        error = run_action(L, &options->actions[i]);
-    if (!error)
-        error = run_script(L, options);
+    struct loop *loop = loop_new();
+    lua_State *L = new_state();
+    if (!loop || !L) {
+        fprintf(stderr, "weir: cannot make the %s\n",
+                loop ? "Lua state" : "event loop");
+        return EXIT_FAILURE;
+    }
+    lua_atpanic(L, panic);
+    signal(SIGPIPE, SIG_IGN);
+    scheduler_open(L, loop);
+    int status = EXIT_FAILURE;
+    if (lua_cpcall(L, open_libraries, (void *) options) != 0)
+        fprintf(stderr, "weir: %s\n", lua_tostring(L, -1));
+    else
+        status = scheduler_run();
+    scheduler_drain();
     lua_close(L);
-    return error ? EXIT_FAILURE : EXIT_SUCCESS;
+    loop_free(loop);
+    return status;
 }

@@ -21,9 +21,10 @@
  *     }
  *     if (error != THING_WAIT)
  *         return call_fail(L, &call, error, "message");
- *     struct operation *op = call_wait(L, &call, &sleep_class, object);
+ *     struct operation *op = call_wait(L, &call, &sleep_class, -1);
+ *     op->object = thing;
  *     thing->operation = op;
- *     return call_suspend(L, &call);        // what the C function returns
+ *     return call_suspend(L, &call, 1);     // what the C function returns
  *
  * and its completion, from the loop, never from inside the call above:
  *
@@ -32,13 +33,15 @@
  *     operation_finish(op, 1);              // op is gone after this
  * or
  *     operation_fail(op, error, "message");  // nil, message, code
- */
+ *
+ * with NULL for the message: "NAME DESCRIPTION: error_text(error)". */
 #ifndef WEIR_TASK_H
 #define WEIR_TASK_H
 
 #include <ev.h>
 #include <lua.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/list.h"
 #include "event/loop.h"
@@ -73,9 +76,12 @@ struct operation {
     double timeout;          /* seconds, for the message; 0: none */
     ev_timer timer;
     lua_State *where; /* the (sub)coroutine that called, for reports */
+    lua_State *to;    /* where the results go */
     bool holding;
-    bool unref; /* its object is unref'd */
-    union {     /* room for the binding */
+    bool unref;     /* its object is unref'd */
+    bool internal;  /* the class', unless operation_set_internal said so */
+    uint64_t count; /* the binding's */
+    union {         /* room for the binding */
         long number;
         void *pointer;
     } slot[4];
@@ -87,6 +93,8 @@ struct call {
     int callback;   /* stack index, or 0: the task waits */
     double timeout; /* seconds; < 0: none */
     const char *name;
+    struct stream *stream;       /* set by a stream's bindings (R19) */
+    struct operation *operation; /* after call_wait */
 };
 
 /* Reads `[options], [callback]` from `index` on: the last argument may be a
@@ -96,6 +104,11 @@ struct call {
  * the task cannot wait (§1). Extra arguments raise. */
 void call_parse(lua_State *L, struct call *call, int index,
                 const char *const known[], const char *name);
+
+/* The same, but without raising where one cannot wait: call_may_wait says. */
+void call_parse_only(lua_State *L, struct call *call, int index,
+                     const char *const known[], const char *name);
+bool call_may_wait(lua_State *L);
 
 /* Is the running task cancelled, past its deadline, or due to yield (R3)
  * while either is so? Then what to return; 0 if not. */
@@ -107,12 +120,14 @@ int call_return(lua_State *L, struct call *call, int count);
 /* The same for nil, message, code. */
 int call_fail(lua_State *L, struct call *call, int error, const char *message);
 
-/* Makes the operation that waits. `object_index` (0: none) is the stack
- * index of a value that is kept alive meanwhile. Its timeout is the
- * smallest of the call's, `fallback` (< 0: none) and the task's deadline. */
+/* Makes the operation that waits. Its timeout is the smallest of the call's
+ * (or, where that is not given, `fallback`; < 0: none) and what is left of the
+ * task's deadline. */
 struct operation *call_wait(lua_State *L, struct call *call,
                             const struct operation_class *class,
-                            int object_index, double fallback);
+                            double fallback);
+/* The last thing a binding does: returns what the C function returns. The
+ * value at `object_index` (0: none) is kept alive until the operation ends. */
 int call_suspend(lua_State *L, struct call *call, int object_index);
 
 lua_State *operation_results(struct operation *op);
@@ -120,20 +135,27 @@ void operation_finish(struct operation *op, int count);
 void operation_fail(struct operation *op, int error, const char *message);
 /* Its object was unref'd or ref'd. */
 void operation_unref(struct operation *op, bool unref);
+/* Only tasks can complete it, or something outside can too. */
+void operation_set_internal(struct operation *op, bool internal);
 
-/* Starts the function and `count` arguments on top of L's stack (popped) in a
- * new task, in this turn. `stream`: closed if it raises (R19), may be NULL.
- * `done(stream)` is called when the task has ended, may be NULL. The context
- * is the running task's, or `context` if given. */
-void task_start(lua_State *L, int count, struct stream *stream,
-                void (*done)(struct stream *), struct context *context);
+/* Puts the function and `count` arguments on top of L's stack (popped) into a
+ * new task, which runs in this turn, or in the next one. `stream` (may be
+ * NULL) is closed if it raises (R19). */
+struct task *task_start(lua_State *L, int count, struct stream *stream,
+                        bool next_turn);
 
-/* The context that what is registered now would inherit; counted. */
+/* `done(stream)` is called when the task has ended. */
+void task_on_end(struct task *task, void (*done)(struct stream *));
+
+/* The context that what is registered now inherits; NULL or counted. */
 struct context *context_current(void);
 void context_release(struct context *context);
+/* What task_start does next happens in `context` (NULL: the current one's). */
+void context_enter(struct context *context);
 
-/* The loop that everything is on. */
+/* The loop that everything is on, and the main Lua state. */
 struct loop *task_loop(void);
+lua_State *task_state(void);
 
 /* Pushes nil, message, code: the one place that does. Returns 3. */
 int push_failure(lua_State *L, int error, const char *message);

@@ -1,0 +1,35 @@
+/* Checking what a Lua caller gave: every mistake raises at the caller's line
+ * and says what was expected. */
+#ifndef WEIR_ARGUMENTS_H
+#define WEIR_ARGUMENTS_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Raises for a key of the table at `index` that is not among `known` (ends
+ * with NULL), naming it and them. */
+void options_check(lua_State *L, int index, const char *const known[],
+                   const char *name);
+
+/* One option of the table at `index` (0: no table); `fallback` if absent. */
+bool options_boolean(lua_State *L, int index, const char *key, bool fallback);
+/* Seconds ≥ 0; math.huge is allowed. */
+double options_seconds(lua_State *L, int index, const char *key,
+                       double fallback);
+/* A whole number from `least` to `most`. */
+uint64_t options_whole(lua_State *L, int index, const char *key, uint64_t least,
+                       uint64_t most, uint64_t fallback);
+/* Leaves the string on the stack, for the caller to pop; NULL and nothing
+ * pushed if absent. */
+const char *options_string(lua_State *L, int index, const char *key,
+                           size_t *size);
+
+/* Arguments: seconds ≥ 0; a whole number from `least` to `most`. */
+double argument_seconds(lua_State *L, int index);
+uint64_t argument_whole(lua_State *L, int index, uint64_t least, uint64_t most);
+/* A descriptor number. */
+int argument_fd(lua_State *L, int index);
+
+#endif

@@ -1,0 +1,104 @@
+/* The endings that a script asks for: close, abort, detach. */
+#include <errno.h>
+#include <lauxlib.h>
+
+#include "base/error.h"
+#include "lua/arguments.h"
+#include "lua/lua_stream.h"
+
+#define LINGER 30.0 /* seconds, unless given */
+
+/* stream:close([options]): `linger` seconds at most to flush */
+static int stream_close_method(lua_State *L)
+{
+    static const char *const known[] = {"linger", NULL};
+    struct lua_stream *box = lua_stream_check(L, 1);
+    int options = lua_isnoneornil(L, 2) ? 0 : 2;
+    if (options) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        options_check(L, 2, known, "close");
+    }
+    double linger = options_seconds(L, options, "linger", LINGER);
+    stream_close(box->stream, linger < 1e9 ? linger : 1e9);
+    return 0;
+}
+
+/* stream:abort() */
+static int stream_abort_method(lua_State *L)
+{
+    stream_abort(lua_stream_check(L, 1)->stream);
+    return 0;
+}
+
+/* --- detach --------------------------------------------------------------- */
+
+static int detached(lua_State *L, struct lua_stream *box)
+{
+    struct stream *stream = box->stream;
+    size_t length = buffer_length(&stream->input);
+    lua_stream_shared(box);
+    lua_pushinteger(L, stream_detach(stream));
+    lua_pushlstring(L, length > 0 ? buffer_data(&stream->input) : "", length);
+    buffer_consume(&stream->input, length);
+    return 2;
+}
+
+static void cancel_detach(struct operation *op)
+{
+    stream_cancel_waiter((struct stream_waiter *) (void *) op->slot);
+}
+
+static const struct operation_class detach_class = {
+    "detach", cancel_detach, lua_stream_operation_target, false};
+
+static void detach_sent(struct stream_waiter *waiter, int error)
+{
+    struct operation *op = list_entry(waiter, struct operation, slot);
+    struct lua_stream *box = op->object;
+    if (error) {
+        operation_fail(op, error, NULL);
+        return;
+    }
+    operation_finish(op, detached(operation_results(op), box));
+}
+
+/* stream:detach([options], [callback]) → fd, data */
+static int stream_detach_method(lua_State *L)
+{
+    static const char *const known[] = {"timeout", NULL};
+    struct lua_stream *box = lua_stream_check(L, 1);
+    struct stream *stream = box->stream;
+    struct call call;
+    call_parse(L, &call, 2, known, "detach");
+    if (stream->transport != &stream->plain || stream->next)
+        return luaL_error(L, "detach: not possible on a TLS stream");
+    if (stream->reading)
+        return luaL_error(L, "detach: a read is pending");
+    int refused = call_refused(L, &call);
+    if (refused)
+        return refused;
+    call.stream = stream;
+    int error = stream_may_write(stream, 0);
+    if (error && error != EPIPE)
+        return lua_stream_call_fail(L, &call, box, error);
+    if (stream->phase == STREAM_OPEN && outqueue_length(&stream->output) == 0)
+        return call_return(L, &call, detached(L, box));
+    struct operation *op = call_wait(L, &call, &detach_class, box->timeout);
+    struct stream_waiter *waiter = (struct stream_waiter *) (void *) op->slot;
+    op->object = box;
+    waiter->done = detach_sent;
+    list_init(&waiter->link);
+    stream_wait_sent(stream, waiter, stream->output.queued);
+    return call_suspend(L, &call, 1);
+}
+
+void lua_close_methods(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"close", stream_close_method},
+        {"abort", stream_abort_method},
+        {"detach", stream_detach_method},
+        {NULL, NULL},
+    };
+    luaL_setfuncs(L, methods, 0);
+}

@@ -1,0 +1,302 @@
+/* Connecting: an address to a descriptor, the descriptor to an open stream. */
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "event/connector.h"
+#include "io/net.h"
+#include "lua/arguments.h"
+#include "lua/lua_stream.h"
+
+/* A connect under way. */
+struct connecting {
+    struct lua_stream *box;
+    struct connector *connector;
+    struct net_target target;
+    struct net_address source;
+    bool bound; /* `source` was given */
+    char *name; /* as the script wrote it */
+};
+
+static void connecting_free(struct connecting *connecting)
+{
+    struct lua_stream *box = connecting->box;
+    if (connecting->connector)
+        connector_cancel(connecting->connector);
+    free(connecting->name);
+    free(connecting);
+    box->connecting = NULL;
+    lua_stream_let_go(box);
+}
+
+/* The operation that waits, if one does, ends. */
+static void succeed(struct lua_stream *box)
+{
+    struct operation *op = box->ready;
+    box->ready = NULL;
+    if (!op)
+        return;
+    lua_State *to = operation_results(op);
+    lua_stream_push_box(to, box);
+    operation_finish(op, 1);
+}
+
+static void fail(struct lua_stream *box, int error, const char *message)
+{
+    struct operation *op = box->ready;
+    box->ready = NULL;
+    if (op)
+        operation_fail(op, error, message);
+}
+
+/* --- the steps ------------------------------------------------------------ */
+
+/* The connect is complete: what was queued may leave, after the connect's
+ * own result. */
+static void connected(struct lua_stream *box, int fd)
+{
+    succeed(box);
+    connecting_free(box->connecting);
+    stream_open(box->stream, fd, NULL);
+}
+
+static void failed(struct lua_stream *box, int error, const char *message)
+{
+    char *text = memory_copy(message, strlen(message));
+    fail(box, error, text);
+    connecting_free(box->connecting);
+    stream_connect_failed(box->stream, error, text);
+    free(text);
+}
+
+static void connector_ended(struct connector *connector, int fd, int error,
+                            const char *message)
+{
+    struct connecting *connecting = connector_owner(connector);
+    struct lua_stream *box = connecting->box;
+    connecting->connector = NULL;
+    if (fd < 0) {
+        failed(box, error, message);
+        return;
+    }
+    struct net_address peer;
+    char text[NET_TEXT];
+    if (net_peer_address(fd, &peer))
+        lua_stream_set_peer(box, net_format(&peer, text, sizeof text));
+    connected(box, fd);
+}
+
+/* events->ready: a handshake ended, or the stream was closed before. */
+void lua_connect_ready(struct stream *stream, int error)
+{
+    struct lua_stream *box = stream->owner;
+    if (error == 0) {
+        succeed(box);
+        return;
+    }
+    char *message = lua_stream_message(
+        box, box->ready ? box->ready->class->name : "connect", error);
+    fail(box, error, message);
+    free(message);
+    if (box->connecting)
+        connecting_free(box->connecting);
+}
+
+static void cancel_connect(struct operation *op)
+{
+    struct lua_stream *box = op->object;
+    box->ready = NULL;
+    if (box->connecting)
+        connecting_free(box->connecting);
+    if (box->stream->phase == STREAM_CONNECTING)
+        stream_connect_failed(box->stream, ERROR_CLOSED, NULL);
+    else
+        stream_abort(box->stream);
+}
+
+static void describe_connect(struct operation *op, char *text, size_t size)
+{
+    struct lua_stream *box = op->object;
+    if (box->connecting)
+        snprintf(text, size, "%s", box->connecting->name);
+    else
+        lua_stream_target(box, text, size);
+}
+
+static const struct operation_class connect_class = {"connect", cancel_connect,
+                                                     describe_connect, false};
+
+/* --- addresses ------------------------------------------------------------ */
+
+/* Until names resolve, only this one does. */
+static size_t localhost(const struct net_target *target,
+                        struct net_address *addresses)
+{
+    size_t count = 0;
+    if (strcmp(target->host, "localhost") != 0)
+        return 0;
+    count += net_numeric(&addresses[count], "::1", target->port);
+    count += net_numeric(&addresses[count], "127.0.0.1", target->port);
+    return count;
+}
+
+/* Starts; false with `*error` if there is nothing to connect to. */
+static bool start(struct connecting *connecting, int *error)
+{
+    struct net_address addresses[2] = {connecting->target.address};
+    size_t count = 1;
+    if (!connecting->target.numeric)
+        count = localhost(&connecting->target, addresses);
+    if (count == 0) {
+        *error = ERROR_RESOLVE - 4;
+        return false;
+    }
+    connecting->connector =
+        connector_start(task_loop(), connecting->name, addresses, count,
+                        connecting->bound ? &connecting->source : NULL,
+                        connector_ended, connecting);
+    return true;
+}
+
+/* "127.0.0.1", "::1" or "127.0.0.1:5000": where to connect from. */
+static bool parse_source(const char *text, struct net_address *address)
+{
+    struct net_target target;
+    const char *expected;
+    if (net_numeric(address, text, "0"))
+        return true;
+    if (!net_parse(&target, text, strlen(text), &expected) || !target.numeric)
+        return false;
+    *address = target.address;
+    return true;
+}
+
+/* --- the calls ------------------------------------------------------------ */
+
+static int bad_address(lua_State *L, struct call *call, const char *text,
+                       const char *expected)
+{
+    lua_pushfstring(L, "connect %s: %s", text, expected);
+    return call_fail(L, call, EINVAL, lua_tostring(L, -1));
+}
+
+/* fd:N: a connected descriptor becomes the stream's. */
+static int adopt(lua_State *L, struct lua_stream *box, struct call *call,
+                 int fd)
+{
+    struct net_address peer;
+    char text[NET_TEXT] = "";
+    int error = fcntl(fd, F_GETFL) < 0 ? errno : 0;
+    if (!error && net_is_socket(fd) && !net_peer_address(fd, &peer))
+        error = ENOTCONN;
+    if (error) {
+        lua_pushfstring(L, "connect fd:%d: %s", fd, error_text(error));
+        return call_fail(L, call, error, lua_tostring(L, -1));
+    }
+    if (net_is_socket(fd))
+        net_format(&peer, text, sizeof text);
+    lua_stream_set_peer(box, text);
+    net_set_nonblocking(fd, true);
+    net_set_cloexec(fd);
+    stream_open(box->stream, fd, NULL);
+    lua_pushvalue(L, 1);
+    return call_return(L, call, 1);
+}
+
+/* The stream is at 1, the address at 2, the call parsed. */
+static int begin(lua_State *L, struct lua_stream *box, struct call *call)
+{
+    size_t size;
+    const char *text = lua_tolstring(L, 2, &size);
+    const char *expected;
+    struct net_target target;
+    struct net_address source;
+    const char *from = options_string(L, call->options, "source", NULL);
+    int refused = call_refused(L, call);
+    if (refused)
+        return refused;
+    call->stream = box->stream;
+    if (!net_parse(&target, text, size, &expected))
+        return bad_address(L, call, text, expected);
+    if (target.kind == TARGET_HOST && target.host[0] == '\0')
+        return bad_address(L, call, text, "a host is missing before the ':'");
+    if (from && !parse_source(from, &source))
+        return bad_address(L, call, from,
+                           "source: an IP address, or IP:port, expected");
+    if (target.kind == TARGET_FD)
+        return adopt(L, box, call, target.fd);
+    struct connecting *connecting = memory_new(sizeof *connecting);
+    connecting->box = box;
+    connecting->target = target;
+    connecting->source = source;
+    connecting->bound = from != NULL;
+    connecting->name = memory_copy(text, size);
+    box->connecting = connecting;
+    lua_stream_keep(L, box, 1);
+    lua_stream_set_peer(box, text);
+    int error;
+    if (!start(connecting, &error)) {
+        connecting_free(connecting);
+        return lua_stream_call_fail(L, call, box, error);
+    }
+    stream_connecting(box->stream);
+    double timeout = options_seconds(L, call->options, "connect_timeout",
+                                     box->connect_timeout);
+    call->timeout = timeout >= 0 ? timeout : call->timeout;
+    box->ready = call_wait(L, call, &connect_class, box->timeout);
+    box->ready->object = box;
+    if (box->stream->unref)
+        operation_unref(box->ready, true);
+    return call_suspend(L, call, 1);
+}
+
+/* stream:connect(address, [options], [callback]) → stream */
+static int stream_connect(lua_State *L)
+{
+    static const char *const known[] = {"connect_timeout", "source", "timeout",
+                                        "tls", NULL};
+    struct lua_stream *box = lua_stream_check(L, 1);
+    struct call call;
+    luaL_checktype(L, 2, LUA_TSTRING);
+    call_parse(L, &call, 3, known, "connect");
+    if (box->stream->phase != STREAM_IDLE)
+        return luaL_error(L, "connect: the stream is already in use");
+    return begin(L, box, &call);
+}
+
+/* weir.connect(address, [options], [callback]) → stream */
+static int weir_connect(lua_State *L)
+{
+    static const char *const known[] = {STREAM_OPTION_NAMES, NULL};
+    struct lua_stream_options options;
+    struct call call;
+    luaL_checktype(L, 1, LUA_TSTRING);
+    lua_pushnil(L);
+    lua_insert(L, 1);
+    call_parse(L, &call, 3, known, "connect");
+    lua_stream_options(L, call.options, &options);
+    struct lua_stream *box = lua_stream_push(L, &options, NULL);
+    lua_replace(L, 1);
+    int results = begin(L, box, &call);
+    if (!call.callback)
+        return results;
+    lua_pushvalue(L, 1);
+    return 1;
+}
+
+void lua_connect_methods(lua_State *L)
+{
+    lua_pushcfunction(L, stream_connect);
+    lua_setfield(L, -2, "connect");
+}
+
+void lua_connect_open(lua_State *L)
+{
+    lua_pushcfunction(L, weir_connect);
+    lua_setfield(L, -2, "connect");
+}

@@ -1,0 +1,40 @@
+/* Leaving: weir.stop, weir.exit, os.exit. */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lua/modules.h"
+#include "lua/scheduler.h"
+
+/* weir.stop(): the loop is left after this turn; the usual exit status */
+static int weir_stop(lua_State *L)
+{
+    (void) L;
+    scheduler_stop(-1);
+    return 0;
+}
+
+/* weir.exit([code]): streams flush for at most their linger, without Lua;
+ * then the process ends. It does not return. */
+static int weir_exit(lua_State *L)
+{
+    int status = EXIT_SUCCESS;
+    if (lua_isboolean(L, 1))
+        status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+    else
+        status = luaL_optint(L, 1, EXIT_SUCCESS);
+    scheduler_drain();
+    exit(status);
+}
+
+void lua_host_open(lua_State *L)
+{
+    lua_pushcfunction(L, weir_stop);
+    lua_setfield(L, -2, "stop");
+    lua_pushcfunction(L, weir_exit);
+    lua_setfield(L, -2, "exit");
+    lua_getglobal(L, "os");
+    lua_pushcfunction(L, weir_exit);
+    lua_setfield(L, -2, "exit");
+    lua_pop(L, 1);
+}

@@ -1,0 +1,261 @@
+/* weir.listen: a task for each connection. */
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "event/listener.h"
+#include "io/net.h"
+#include "lua/arguments.h"
+#include "lua/lua_stream.h"
+#include "lua/modules.h"
+#include "lua/task_internal.h"
+
+#define LISTENER_TYPE "weir.listener"
+
+struct lua_listener {
+    struct listener *listener;
+    struct lua_stream_options options;
+    struct context *context;
+    int handler; /* registry references */
+    int anchor;  /* of the userdata, while it listens */
+};
+
+static struct lua_listener *check_listener(lua_State *L)
+{
+    return luaL_checkudata(L, 1, LISTENER_TYPE);
+}
+
+/* --- connections ---------------------------------------------------------- */
+
+static void handler_ended(struct stream *stream)
+{
+    stream_set_busy(stream, false);
+}
+
+static void connection_finished(void *owner)
+{
+    listener_connection_ended(owner);
+}
+
+/* The handler gets the stream that is on top of L. */
+static void start_handler(lua_State *L, struct lua_listener *box,
+                          struct stream *stream)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, box->handler);
+    lua_insert(L, -2);
+    stream_set_busy(stream, true);
+    context_enter(box->context);
+    struct task *task = task_start(L, 1, stream, false);
+    context_enter(NULL);
+    task_on_end(task, handler_ended);
+}
+
+static void accepted(struct listener *listener, int fd,
+                     const struct net_address *peer)
+{
+    struct lua_listener *box = listener->owner;
+    lua_State *L = task_state();
+    char text[NET_TEXT];
+    struct lua_stream *connection =
+        lua_stream_push(L, &box->options, net_format(peer, text, sizeof text));
+    connection->stream->finished = connection_finished;
+    connection->stream->finished_owner = listener;
+    stream_open(connection->stream, fd, NULL);
+    start_handler(L, box, connection->stream);
+}
+
+static void exhausted(struct listener *listener, int error)
+{
+    char text[NET_TEXT];
+    net_format(&listener->address, text, sizeof text);
+    report_line("weir: accept on %s: %s; new connections wait", text,
+                error_text(error));
+    lua_gc(task_state(), LUA_GCCOLLECT, 0);
+}
+
+static const struct listener_events events = {accepted, exhausted};
+
+/* --- weir.listen ---------------------------------------------------------- */
+
+static int listen_failed(lua_State *L, const char *text, int error,
+                         const char *words)
+{
+    lua_pushfstring(L, "listen %s: %s", text,
+                    words ? words : error_text(error));
+    return push_failure(L, error, lua_tostring(L, -1));
+}
+
+/* A listener on what the target says; NULL with errno. */
+static struct listener *open_listener(const struct net_target *target,
+                                      lua_State *L, int options,
+                                      struct lua_listener *box)
+{
+    uint64_t most = options_whole(L, options, "max_connections", 0, 1 << 30, 0);
+    uint64_t backlog = options_whole(L, options, "backlog", 0, 1 << 30, 0);
+    bool reuse = options_boolean(L, options, "reuse_port", false);
+    if (target->kind == TARGET_FD)
+        return listener_adopt(task_loop(), target->fd, (unsigned) most, &events,
+                              box);
+    return listener_open(task_loop(), &target->address, (int) backlog, reuse,
+                         (unsigned) most, &events, box);
+}
+
+/* ":80" is every interface; "localhost:80" the loopback one. */
+static bool complete(struct net_target *target)
+{
+    if (target->numeric || target->kind != TARGET_HOST)
+        return true;
+    const char *host = target->host;
+    if (host[0] == '\0')
+        return net_numeric(&target->address, "::", target->port);
+    if (strcmp(host, "localhost") == 0)
+        return net_numeric(&target->address, "127.0.0.1", target->port);
+    return false;
+}
+
+/* weir.listen(address, [options], handler) → listener */
+static int weir_listen(lua_State *L)
+{
+    static const char *const known[] = {STREAM_OPTION_NAMES, "backlog",
+                                        "reuse_port",        "max_connections",
+                                        "handshake_timeout", NULL};
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    const char *expected;
+    struct net_target target;
+    int options = lua_gettop(L) > 2 && !lua_isnil(L, 2) ? 2 : 0;
+    int handler = lua_isfunction(L, 2) ? 2 : 3;
+    if (handler == 2)
+        options = 0;
+    luaL_checktype(L, handler, LUA_TFUNCTION);
+    if (options) {
+        luaL_checktype(L, options, LUA_TTABLE);
+        options_check(L, options, known, "listen");
+    }
+    struct lua_listener *box = lua_newuserdata(L, sizeof *box);
+    *box = (struct lua_listener){.handler = LUA_NOREF, .anchor = LUA_NOREF};
+    luaL_getmetatable(L, LISTENER_TYPE);
+    lua_setmetatable(L, -2);
+    int self = lua_gettop(L);
+    lua_stream_options(L, options, &box->options);
+    if (!net_parse(&target, text, size, &expected))
+        return listen_failed(L, text, EINVAL, expected);
+    if (!complete(&target))
+        return listen_failed(L, text, EINVAL,
+                             "the IP address of an interface expected");
+    box->listener = open_listener(&target, L, options, box);
+    if (!box->listener)
+        return listen_failed(L, text, errno, NULL);
+    lua_pushvalue(L, handler);
+    box->handler = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushvalue(L, self);
+    box->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+    box->context = context_retain(context_current());
+    lua_settop(L, self);
+    return 1;
+}
+
+/* --- methods -------------------------------------------------------------- */
+
+static void let_go(struct lua_listener *box)
+{
+    lua_State *L = task_state();
+    luaL_unref(L, LUA_REGISTRYINDEX, box->anchor);
+    luaL_unref(L, LUA_REGISTRYINDEX, box->handler);
+    context_release(box->context);
+    box->anchor = box->handler = LUA_NOREF;
+    box->context = NULL;
+}
+
+/* listener:close(): idempotent; connections go on */
+static int listener_close_method(lua_State *L)
+{
+    struct lua_listener *box = check_listener(L);
+    listener_close(box->listener);
+    let_go(box);
+    return 0;
+}
+
+/* listener:address() → "127.0.0.1:80", as bound */
+static int listener_address(lua_State *L)
+{
+    char text[NET_TEXT];
+    struct lua_listener *box = check_listener(L);
+    lua_pushstring(L, net_format(&box->listener->address, text, sizeof text));
+    return 1;
+}
+
+static int listener_pause_method(lua_State *L)
+{
+    listener_pause(check_listener(L)->listener);
+    return 0;
+}
+
+static int listener_resume_method(lua_State *L)
+{
+    listener_resume(check_listener(L)->listener);
+    return 0;
+}
+
+static int set_unref(lua_State *L, bool unref)
+{
+    listener_set_unref(check_listener(L)->listener, unref);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int listener_unref(lua_State *L)
+{
+    return set_unref(L, true);
+}
+
+static int listener_ref(lua_State *L)
+{
+    return set_unref(L, false);
+}
+
+static int listener_collect(lua_State *L)
+{
+    struct lua_listener *box = check_listener(L);
+    if (box->listener)
+        listener_release(box->listener);
+    box->listener = NULL;
+    context_release(box->context);
+    box->context = NULL;
+    return 0;
+}
+
+static int listener_tostring(lua_State *L)
+{
+    char text[NET_TEXT];
+    struct lua_listener *box = check_listener(L);
+    lua_pushfstring(L, "weir.listener (%s, %s)",
+                    net_format(&box->listener->address, text, sizeof text),
+                    box->listener->fd >= 0 ? "listening" : "closed");
+    return 1;
+}
+
+void lua_listener_open(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"close", listener_close_method},
+        {"address", listener_address},
+        {"pause", listener_pause_method},
+        {"resume", listener_resume_method},
+        {"unref", listener_unref},
+        {"ref", listener_ref},
+        {NULL, NULL},
+    };
+    static const luaL_Reg metamethods[] = {
+        {"__gc", listener_collect},
+        {"__tostring", listener_tostring},
+        {NULL, NULL},
+    };
+    lua_type_new(L, LISTENER_TYPE, methods, metamethods);
+    lua_pushcfunction(L, weir_listen);
+    lua_setfield(L, -2, "listen");
+}

@@ -1,0 +1,488 @@
+/* Streams in Lua: their userdata, what they are called, when they are over. */
+#include "lua/lua_stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "io/net.h"
+#include "lua/arguments.h"
+#include "lua/modules.h"
+#include "lua/task_internal.h"
+
+static unsigned last_id;
+
+struct lua_stream *lua_stream_check(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, STREAM_TYPE);
+}
+
+/* --- words ---------------------------------------------------------------- */
+
+void lua_stream_set_peer(struct lua_stream *box, const char *peer)
+{
+    free(box->peer);
+    box->peer = peer && *peer ? memory_copy(peer, strlen(peer)) : NULL;
+}
+
+void lua_stream_target(struct lua_stream *box, char *text, size_t size)
+{
+    if (box->peer)
+        snprintf(text, size, "%s", box->peer);
+    else
+        snprintf(text, size, "stream #%u", box->id);
+}
+
+void lua_stream_operation_target(struct operation *op, char *text, size_t size)
+{
+    lua_stream_target(op->object, text, size);
+}
+
+static const char *phase_name(const struct stream *stream)
+{
+    switch (stream->phase) {
+    case STREAM_IDLE:
+        return "unconnected";
+    case STREAM_CONNECTING:
+        return "connecting";
+    case STREAM_HANDSHAKE:
+        return "handshaking";
+    case STREAM_OPEN:
+        break;
+    case STREAM_FLUSHING:
+    case STREAM_ENDING:
+    case STREAM_DRAINING:
+        return "closing";
+    case STREAM_CLOSED:
+        return "closed";
+    }
+    return stream->input_error == ERROR_EOF ? "peer ended" : "open";
+}
+
+static void describe(const struct stream *stream, const struct lua_stream *box,
+                     char *text, size_t size)
+{
+    snprintf(text, size, "stream #%u (%s%s%s, %s)", box->id,
+             stream->transport->class->name, box->peer ? " " : "",
+             box->peer ? box->peer : "", phase_name(stream));
+}
+
+void lua_stream_describe(struct stream *stream, char *text, size_t size)
+{
+    if (stream->owner)
+        describe(stream, stream->owner, text, size);
+    else
+        snprintf(text, size, "a stream");
+}
+
+char *lua_stream_message(struct lua_stream *box, const char *name, int error)
+{
+    char target[NET_TEXT];
+    struct stream *stream = box->stream;
+    size_t left = buffer_length(&stream->input);
+    lua_stream_target(box, target, sizeof target);
+    if (error == ERROR_EOF && left > 0)
+        return memory_format("%s %s: %s (%zu bytes stay in the buffer)", name,
+                             target, error_text(error), left);
+    return memory_format("%s %s: %s", name, target,
+                         stream_reason(stream, error));
+}
+
+int lua_stream_call_fail(lua_State *L, struct call *call,
+                         struct lua_stream *box, int error)
+{
+    char *message = lua_stream_message(box, call->name, error);
+    lua_pushstring(L, message);
+    free(message);
+    message = (char *) lua_tostring(L, -1);
+    return call_fail(L, call, error, message);
+}
+
+/* --- the userdata --------------------------------------------------------- */
+
+void lua_stream_keep(lua_State *L, struct lua_stream *box, int index)
+{
+    if (box->anchor != LUA_NOREF)
+        return;
+    lua_pushvalue(L, index);
+    box->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void lua_stream_let_go(struct lua_stream *box)
+{
+    if (box->connecting || box->close_callback != LUA_NOREF)
+        return;
+    luaL_unref(task_state(), LUA_REGISTRYINDEX, box->anchor);
+    box->anchor = LUA_NOREF;
+}
+
+void lua_stream_push_box(lua_State *L, struct lua_stream *box)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor);
+}
+
+/* events->over: the close callback runs in a task of its own, in this turn
+ * or the next, after all that was told before (R17). */
+static void stream_over(struct stream *stream, int error)
+{
+    struct lua_stream *box = stream->owner;
+    lua_State *L = task_state();
+    if (box->close_callback == LUA_NOREF)
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, box->close_callback);
+    luaL_unref(L, LUA_REGISTRYINDEX, box->close_callback);
+    box->close_callback = LUA_NOREF;
+    int count = 0;
+    if (error) {
+        char target[NET_TEXT];
+        lua_stream_target(box, target, sizeof target);
+        lua_pushfstring(L, "%s: %s", target, stream_reason(stream, error));
+        lua_pushstring(L, error_code(error));
+        count = 2;
+    }
+    context_enter(box->close_context);
+    task_start(L, count, stream, false);
+    context_enter(NULL);
+    context_release(box->close_context);
+    box->close_context = NULL;
+    lua_stream_let_go(box);
+}
+
+static const struct stream_events events = {lua_read_done, lua_connect_ready,
+                                            stream_over};
+
+struct lua_stream *lua_stream_push(lua_State *L,
+                                   const struct lua_stream_options *options,
+                                   const char *peer)
+{
+    struct lua_stream *box = lua_newuserdata(L, sizeof *box);
+    *box = (struct lua_stream){
+        .close_callback = LUA_NOREF,
+        .anchor = LUA_NOREF,
+        .timeout = options->timeout,
+        .connect_timeout = options->connect_timeout,
+        .id = ++last_id,
+    };
+    luaL_getmetatable(L, STREAM_TYPE);
+    lua_setmetatable(L, -2);
+    box->stream = stream_new(task_loop(), &options->stream, &events, box);
+    lua_stream_set_peer(box, peer);
+    return box;
+}
+
+static void unpair(struct lua_stream *box)
+{
+    if (box->pair)
+        box->pair->pair = NULL;
+    box->pair = NULL;
+}
+
+static int stream_collect(lua_State *L)
+{
+    struct lua_stream *box = lua_stream_check(L, 1);
+    struct stream *stream = box->stream;
+    if (!stream)
+        return 0;
+    unpair(box);
+    context_release(box->close_context);
+    box->stream = NULL;
+    stream->owner = NULL;
+    free(box->peer);
+    free(box->host);
+    stream_release(stream);
+    return 0;
+}
+
+/* A read that only the other end of a pair can satisfy holds nobody. */
+void lua_stream_hold(struct lua_stream *box, struct operation *op)
+{
+    if (box->stream->unref)
+        operation_unref(op, true);
+    if (box->pair)
+        operation_set_internal(op, true);
+}
+
+/* --- methods about state -------------------------------------------------- */
+
+static int stream_tostring(lua_State *L)
+{
+    struct lua_stream *box = lua_stream_check(L, 1);
+    char text[NET_TEXT + 64];
+    describe(box->stream, box, text, sizeof text);
+    lua_pushfstring(L, "weir.%s", text);
+    return 1;
+}
+
+static int stream_reading(lua_State *L)
+{
+    lua_pushboolean(L, lua_stream_check(L, 1)->stream->reading);
+    return 1;
+}
+
+static int stream_writing(lua_State *L)
+{
+    struct stream *stream = lua_stream_check(L, 1)->stream;
+    lua_pushboolean(L, outqueue_length(&stream->output) > 0);
+    return 1;
+}
+
+static int stream_is_closed(lua_State *L)
+{
+    lua_pushboolean(L, stream_closed(lua_stream_check(L, 1)->stream));
+    return 1;
+}
+
+static int stream_buffered(lua_State *L)
+{
+    struct stream *stream = lua_stream_check(L, 1)->stream;
+    lua_pushnumber(L, (lua_Number) buffer_length(&stream->input));
+    return 1;
+}
+
+static int stream_id(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer) lua_stream_check(L, 1)->id);
+    return 1;
+}
+
+static int stream_set_timeout(lua_State *L)
+{
+    struct lua_stream *box = lua_stream_check(L, 1);
+    box->timeout = lua_isnoneornil(L, 2) ? -1 : argument_seconds(L, 2);
+    return 0;
+}
+
+static int set_unref(lua_State *L, bool unref)
+{
+    struct lua_stream *box = lua_stream_check(L, 1);
+    stream_set_unref(box->stream, unref);
+    if (box->read)
+        operation_unref(box->read, unref);
+    if (box->ready)
+        operation_unref(box->ready, unref);
+    struct list *waiters = &box->stream->waiters;
+    for (struct list *link = waiters->next; link != waiters; link = link->next)
+        operation_unref(lua_write_operation(link), unref);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int stream_unref(lua_State *L)
+{
+    return set_unref(L, true);
+}
+
+static int stream_ref(lua_State *L)
+{
+    return set_unref(L, false);
+}
+
+static int stream_set_close_callback(lua_State *L)
+{
+    struct lua_stream *box = lua_stream_check(L, 1);
+    if (!lua_isnoneornil(L, 2))
+        luaL_checktype(L, 2, LUA_TFUNCTION);
+    luaL_unref(L, LUA_REGISTRYINDEX, box->close_callback);
+    context_release(box->close_context);
+    box->close_callback = LUA_NOREF;
+    box->close_context = NULL;
+    if (lua_isnoneornil(L, 2)) {
+        stream_watch(box->stream, false);
+        lua_stream_let_go(box);
+        return 0;
+    }
+    lua_pushvalue(L, 2);
+    box->close_callback = luaL_ref(L, LUA_REGISTRYINDEX);
+    box->close_context = context_retain(context_current());
+    lua_stream_keep(L, box, 1);
+    box->stream->told = false;
+    stream_watch(box->stream, true);
+    return 0;
+}
+
+/* --- options -------------------------------------------------------------- */
+
+#define MOST ((uint64_t) 1 << 53)
+
+void lua_stream_options(lua_State *L, int index,
+                        struct lua_stream_options *options)
+{
+    struct stream_options *stream = &options->stream;
+    stream_default_options(stream);
+    options->timeout = options_seconds(L, index, "timeout", -1);
+    options->connect_timeout = options_seconds(L, index, "connect_timeout", -1);
+    stream->max_buffer_size = options_whole(L, index, "max_buffer_size", 1,
+                                            MOST, stream->max_buffer_size);
+    stream->read_chunk_size = options_whole(L, index, "read_chunk_size", 1,
+                                            MOST, stream->read_chunk_size);
+    if (stream->read_chunk_size > stream->max_buffer_size)
+        stream->read_chunk_size = stream->max_buffer_size;
+    stream->max_write_buffer_size =
+        options_whole(L, index, "max_write_buffer_size", 1, MOST, 0);
+    stream->high_water =
+        options_whole(L, index, "high_water", 1, MOST, stream->high_water);
+    stream->half_open = options_boolean(L, index, "half_open", false);
+    stream->nodelay = options_boolean(L, index, "nodelay", true);
+    stream->keepalive = options_boolean(L, index, "keepalive", false);
+}
+
+static const char *const option_names[] = {STREAM_OPTION_NAMES, NULL};
+
+static void open_options(lua_State *L, int index, const char *name,
+                         struct lua_stream_options *options)
+{
+    if (!lua_isnoneornil(L, index)) {
+        luaL_checktype(L, index, LUA_TTABLE);
+        options_check(L, index, option_names, name);
+    }
+    lua_stream_options(L, lua_isnoneornil(L, index) ? 0 : index, options);
+}
+
+/* --- weir.stream, weir.pair, weir.streams --------------------------------- */
+
+/* weir.stream([fd], [options]) → stream */
+static int weir_stream(lua_State *L)
+{
+    struct lua_stream_options options;
+    int index = lua_istable(L, 1) ? 1 : 2;
+    bool around = !lua_isnoneornil(L, 1) && index == 2;
+    int fd = around ? argument_fd(L, 1) : -1;
+    open_options(L, index, "weir.stream", &options);
+    if (around && fcntl(fd, F_GETFL) < 0) {
+        int error = errno;
+        lua_pushfstring(L, "stream fd:%d: %s", fd, error_text(error));
+        return push_failure(L, error, lua_tostring(L, -1));
+    }
+    struct lua_stream *box = lua_stream_push(L, &options, NULL);
+    if (!around)
+        return 1;
+    struct net_address peer;
+    char text[NET_TEXT] = "";
+    if (net_peer_address(fd, &peer))
+        net_format(&peer, text, sizeof text);
+    lua_stream_set_peer(box, text);
+    net_set_nonblocking(fd, true);
+    net_set_cloexec(fd);
+    stream_open(box->stream, fd, NULL);
+    return 1;
+}
+
+/* weir.pair([options]) → a, b */
+static int weir_pair(lua_State *L)
+{
+    struct lua_stream_options options;
+    int fds[2];
+    open_options(L, 1, "weir.pair", &options);
+    if (net_pair(fds) < 0) {
+        int error = errno;
+        lua_pushfstring(L, "pair: %s", error_text(error));
+        return push_failure(L, error, lua_tostring(L, -1));
+    }
+    struct lua_stream *a = lua_stream_push(L, &options, NULL);
+    stream_open(a->stream, fds[0], NULL);
+    struct lua_stream *b = lua_stream_push(L, &options, NULL);
+    stream_open(b->stream, fds[1], NULL);
+    a->pair = b;
+    b->pair = a;
+    return 2;
+}
+
+static void push_stream(lua_State *L, const struct stream *stream)
+{
+    struct lua_stream *box = stream->owner;
+    lua_createtable(L, 0, 8);
+    if (box) {
+        lua_pushinteger(L, (lua_Integer) box->id);
+        lua_setfield(L, -2, "id");
+        lua_pushstring(L, box->peer);
+        lua_setfield(L, -2, "peer");
+    }
+    lua_pushstring(L, stream->transport->class->name);
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, phase_name(stream));
+    lua_setfield(L, -2, "state");
+    lua_pushboolean(L, stream->reading);
+    lua_setfield(L, -2, "reading");
+    if (box && box->read) {
+        lua_pushstring(L, box->read->class->name);
+        lua_setfield(L, -2, "operation");
+    }
+    lua_pushnumber(L, (lua_Number) buffer_length(&stream->input));
+    lua_setfield(L, -2, "buffered");
+    lua_pushnumber(L, (lua_Number) outqueue_length(&stream->output));
+    lua_setfield(L, -2, "queued");
+}
+
+/* weir.streams(): every stream that is not closed, as a list of tables. */
+static int weir_streams(lua_State *L)
+{
+    struct list *streams = &task_loop()->streams;
+    int count = 0;
+    lua_newtable(L);
+    for (struct list *link = streams->next; link != streams;
+         link = link->next) {
+        struct stream *stream = list_entry(link, struct stream, link);
+        if (stream->phase == STREAM_CLOSED)
+            continue;
+        push_stream(L, stream);
+        lua_rawseti(L, -2, ++count);
+    }
+    return 1;
+}
+
+/* FFI and others may read or write what is a pair's: it is outside now. */
+void lua_stream_shared(struct lua_stream *box)
+{
+    struct lua_stream *other = box->pair;
+    unpair(box);
+    if (other && other->read)
+        operation_set_internal(other->read, false);
+    if (box->read)
+        operation_set_internal(box->read, false);
+}
+
+static const luaL_Reg methods[] = {
+    {"reading", stream_reading},
+    {"writing", stream_writing},
+    {"closed", stream_is_closed},
+    {"buffered", stream_buffered},
+    {"id", stream_id},
+    {"set_timeout", stream_set_timeout},
+    {"unref", stream_unref},
+    {"ref", stream_ref},
+    {"set_close_callback", stream_set_close_callback},
+    {NULL, NULL},
+};
+
+static const luaL_Reg metamethods[] = {
+    {"__gc", stream_collect},
+    {"__tostring", stream_tostring},
+    {NULL, NULL},
+};
+
+void lua_stream_open(lua_State *L)
+{
+    lua_type_new(L, STREAM_TYPE, methods, metamethods);
+    luaL_getmetatable(L, STREAM_TYPE);
+    lua_getfield(L, -1, "__index");
+    lua_read_methods(L);
+    lua_write_methods(L);
+    lua_close_methods(L);
+    lua_socket_methods(L);
+    lua_connect_methods(L);
+    lua_setfield(L, -4, "stream_methods");
+    lua_pop(L, 1);
+    lua_pushcfunction(L, weir_stream);
+    lua_setfield(L, -2, "stream");
+    lua_pushcfunction(L, weir_pair);
+    lua_setfield(L, -2, "pair");
+    lua_pushcfunction(L, weir_streams);
+    lua_setfield(L, -2, "streams");
+    lua_connect_open(L);
+}

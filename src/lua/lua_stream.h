@@ -1,0 +1,93 @@
+/* The userdata of a stream, for the files that make up its Lua surface. */
+#ifndef WEIR_LUA_STREAM_H
+#define WEIR_LUA_STREAM_H
+
+#include <lua.h>
+
+#include "event/stream.h"
+#include "lua/task.h"
+
+#define STREAM_TYPE "weir.stream"
+
+struct connecting; /* lua_connect.c */
+
+/* The userdata: made with `stream` NULL, then filled. */
+struct lua_stream {
+    struct stream *stream;
+    struct operation *read;  /* that waits */
+    struct operation *ready; /* connect or start_tls, that waits */
+    struct connecting *connecting;
+    struct lua_stream *pair; /* the other end, if it is here (R22) */
+    struct context *close_context;
+    char *peer;     /* its address, in words; may be NULL */
+    char *host;     /* the name that it was connected to */
+    double timeout; /* default for every operation; < 0: none */
+    double connect_timeout;
+    unsigned id;
+    int close_callback; /* registry references, or LUA_NOREF */
+    int anchor;         /* of the userdata, while it must live */
+};
+
+struct lua_stream_options {
+    struct stream_options stream;
+    double timeout, connect_timeout; /* seconds; < 0: none */
+};
+
+/* The names of the stream options, for lists of known ones. */
+#define STREAM_OPTION_NAMES \
+    "max_buffer_size", "read_chunk_size", "max_write_buffer_size", \
+        "high_water", "half_open", "timeout", "connect_timeout", "nodelay", \
+        "keepalive", "tls", "source"
+
+/* Reads the stream options of the table at `index` (0: none); raises. */
+void lua_stream_options(lua_State *L, int index,
+                        struct lua_stream_options *options);
+
+struct lua_stream *lua_stream_check(lua_State *L, int index);
+
+/* Pushes a new userdata with an unconnected stream. `peer` may be NULL. */
+struct lua_stream *lua_stream_push(lua_State *L,
+                                   const struct lua_stream_options *options,
+                                   const char *peer);
+/* Pushes the userdata of a stream for which something waits. */
+void lua_stream_push_box(lua_State *L, struct lua_stream *box);
+void lua_stream_set_peer(struct lua_stream *box, const char *peer);
+
+/* Keeps the userdata at `index` alive until lua_stream_let_go. */
+void lua_stream_keep(lua_State *L, struct lua_stream *box, int index);
+void lua_stream_let_go(struct lua_stream *box);
+
+/* "stream #3 (tcp 127.0.0.1:80)" */
+void lua_stream_describe(struct stream *stream, char *text, size_t size);
+/* What an operation's message says it was done to: "127.0.0.1:80". */
+void lua_stream_target(struct lua_stream *box, char *text, size_t size);
+
+/* "read_until 127.0.0.1:80: Connection reset by peer"; to be freed. */
+char *lua_stream_message(struct lua_stream *box, const char *name, int error);
+int lua_stream_call_fail(lua_State *L, struct call *call,
+                         struct lua_stream *box, int error);
+
+/* describe of a stream's operations: op->object is the lua_stream. */
+void lua_stream_operation_target(struct operation *op, char *text, size_t size);
+/* May its operations hold the host? Call after call_wait. */
+void lua_stream_hold(struct lua_stream *box, struct operation *op);
+
+/* events->read_done and ->ready */
+void lua_read_done(struct stream *stream, int error);
+void lua_connect_ready(struct stream *stream, int error);
+
+/* The descriptor is known outside: what reads a pair may be outside too. */
+void lua_stream_shared(struct lua_stream *box);
+/* The operation that a struct stream_waiter (its link) belongs to. */
+struct operation *lua_write_operation(struct list *link);
+
+/* Add their methods to the table on top of the stack. */
+void lua_read_methods(lua_State *L);
+void lua_write_methods(lua_State *L);
+void lua_close_methods(lua_State *L);
+void lua_socket_methods(lua_State *L);
+void lua_connect_methods(lua_State *L);
+/* weir.connect */
+void lua_connect_open(lua_State *L);
+
+#endif

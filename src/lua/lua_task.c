@@ -1,0 +1,351 @@
+/* weir.spawn and the handles of tasks.
+ *
+ * A handle is a userdata with a table for environment: before the task
+ * begins that holds its function and arguments, after its end its results, or
+ * its error and traceback. So a task that ended needs no thread. */
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "event/stream.h"
+#include "lua/arguments.h"
+#include "lua/modules.h"
+#include "lua/task_internal.h"
+
+#define TASK_TYPE "weir.task"
+
+static struct task *check_task(lua_State *L, int index)
+{
+    return *(struct task **) luaL_checkudata(L, index, TASK_TYPE);
+}
+
+/* --- what the handle keeps ------------------------------------------------ */
+
+/* Pushes the handle of a running task. */
+static void push_handle(lua_State *L, struct task *task)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->anchor);
+}
+
+/* Packs the `count` values on top of L into a table. */
+static void pack(lua_State *L, int count)
+{
+    lua_createtable(L, count, 1);
+    lua_insert(L, -count - 1);
+    for (int i = count; i > 0; i--)
+        lua_rawseti(L, -i - 1, i);
+    lua_pushinteger(L, count);
+    lua_setfield(L, -2, "n");
+}
+
+/* Unpacks the table on top of L; returns how many values. */
+static int unpack(lua_State *L)
+{
+    lua_getfield(L, -1, "n");
+    int count = (int) lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    int table = lua_gettop(L);
+    luaL_checkstack(L, count + LUA_MINSTACK, "too many results");
+    for (int i = 1; i <= count; i++)
+        lua_rawgeti(L, table, i);
+    lua_remove(L, table);
+    return count;
+}
+
+/* A table that is on top of L becomes what the handle keeps. */
+static void keep(lua_State *L, struct task *task)
+{
+    push_handle(L, task);
+    lua_insert(L, -2);
+    lua_setfenv(L, -2);
+    lua_pop(L, 1);
+}
+
+bool task_begin(struct task *task)
+{
+    lua_State *L = scheduler.L;
+    if (task->cancelled) {
+        task->state = TASK_ENDED;
+        task->outcome = TASK_CANCELLED;
+        task_tell_joins(task);
+        return false;
+    }
+    task->L = thread_take();
+    push_handle(task->L, task);
+    lua_getfenv(task->L, -1);
+    lua_remove(task->L, -2);
+    task->arguments = unpack(task->L) - 1;
+    lua_newtable(L);
+    keep(L, task);
+    return true;
+}
+
+void task_keep_results(struct task *task)
+{
+    lua_State *L = task->L;
+    pack(L, lua_gettop(L));
+    keep(L, task);
+}
+
+void task_keep_error(struct task *task)
+{
+    lua_State *L = task->L;
+    lua_createtable(L, 0, 1);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "error");
+    keep(L, task);
+}
+
+/* --- join ----------------------------------------------------------------- */
+
+static void join_cancel(struct operation *op)
+{
+    list_remove(&op->link);
+}
+
+static void join_describe(struct operation *op, char *text, size_t size)
+{
+    struct task *task = op->object;
+    snprintf(text, size, "task #%u%s%s", task->id,
+             task->origin ? " spawned at " : "",
+             task->origin ? task->origin : "");
+}
+
+static const struct operation_class join_class = {"join", join_cancel,
+                                                  join_describe, true};
+
+/* Pushes what the ended task gave, its handle being at `handle` on L. */
+static int push_outcome(lua_State *L, struct task *task, int handle)
+{
+    if (task->outcome == TASK_CANCELLED)
+        return push_failure(L, ECANCELED,
+                            "join: the task was cancelled before it began");
+    lua_getfenv(L, handle);
+    if (task->outcome == TASK_SUCCEEDED)
+        return unpack(L);
+    lua_getfield(L, -1, "error");
+    const char *text = report_text(L, L);
+    return push_failure(L, ERROR_TASK, text);
+}
+
+static int task_join(lua_State *L)
+{
+    static const char *const known[] = {"timeout", NULL};
+    struct task *task = check_task(L, 1);
+    struct call call;
+    call_parse(L, &call, 2, known, "join");
+    if (task == scheduler.current)
+        return luaL_error(L, "join: a task cannot wait for itself");
+    int refused = call_refused(L, &call);
+    if (refused)
+        return refused;
+    task->joined = true;
+    if (task->state == TASK_ENDED)
+        return call_return(L, &call, push_outcome(L, task, 1));
+    struct operation *op = call_wait(L, &call, &join_class, -1);
+    op->object = task;
+    list_insert(&task->joins, &op->link);
+    return call_suspend(L, &call, 1);
+}
+
+static void anchor(struct task *task, lua_State *L, int index)
+{
+    lua_pushvalue(L, index);
+    task->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void task_tell_joins(struct task *task)
+{
+    for (struct list *link; (link = list_pop(&task->joins));) {
+        struct operation *op = list_entry(link, struct operation, link);
+        lua_State *to = operation_results(op);
+        int base = lua_gettop(to);
+        push_handle(to, task);
+        int handle = lua_gettop(to);
+        push_outcome(to, task, handle);
+        lua_remove(to, handle);
+        operation_finish(op, lua_gettop(to) - base);
+    }
+    luaL_unref(scheduler.L, LUA_REGISTRYINDEX, task->anchor);
+    task->anchor = LUA_NOREF;
+}
+
+/* --- handles -------------------------------------------------------------- */
+
+/* "script.lua:12", of the Lua function that calls. */
+static char *caller(lua_State *L)
+{
+    lua_Debug at;
+    if (!lua_getstack(L, 1, &at) || !lua_getinfo(L, "Sl", &at) ||
+        at.currentline < 0)
+        return NULL;
+    return memory_format("%s:%d", at.short_src, at.currentline);
+}
+
+static int weir_spawn(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    struct task **box = lua_newuserdata(L, sizeof *box);
+    *box = NULL;
+    luaL_getmetatable(L, TASK_TYPE);
+    lua_setmetatable(L, -2);
+    lua_insert(L, 1);
+    pack(L, lua_gettop(L) - 1);
+    lua_setfenv(L, 1);
+    struct task *task = task_new();
+    task->handled = true;
+    task->origin = caller(L);
+    task->context = context_retain(context_current());
+    *box = task;
+    anchor(task, L, 1);
+    task_next_turn(task);
+    task->state = TASK_NEW;
+    return 1;
+}
+
+static int task_collect(lua_State *L)
+{
+    struct task **box = luaL_checkudata(L, 1, TASK_TYPE);
+    struct task *task = *box;
+    if (!task)
+        return 0;
+    *box = NULL;
+    if (task->state == TASK_ENDED) {
+        report_unjoined_task(task);
+        task_free(task);
+    } else {
+        task->handled = false; /* the state is being closed */
+    }
+    return 0;
+}
+
+static int task_cancel_method(lua_State *L)
+{
+    struct task *task = check_task(L, 1);
+    if (task != scheduler.current || task->state != TASK_ENDED)
+        task_cancel(task);
+    return 0;
+}
+
+static int task_status(lua_State *L)
+{
+    struct task *task = check_task(L, 1);
+    if (task->state != TASK_ENDED)
+        lua_pushstring(L, task_state_name(task));
+    else if (task->outcome == TASK_SUCCEEDED)
+        lua_pushliteral(L, "done");
+    else
+        lua_pushstring(L,
+                       task->outcome == TASK_FAILED ? "failed" : "cancelled");
+    return 1;
+}
+
+static int set_unref(lua_State *L, bool unref)
+{
+    struct task *task = check_task(L, 1);
+    task->unref = unref;
+    if (task->state == TASK_WAITING)
+        operation_task_unref(&task->op);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int task_unref(lua_State *L)
+{
+    return set_unref(L, true);
+}
+
+static int task_ref(lua_State *L)
+{
+    return set_unref(L, false);
+}
+
+static int task_tostring(lua_State *L)
+{
+    struct task *task = check_task(L, 1);
+    lua_pushfstring(L, "weir.task #%d (%s)", (int) task->id,
+                    task_state_name(task));
+    return 1;
+}
+
+/* --- weir.tasks ----------------------------------------------------------- */
+
+static void set_string(lua_State *L, const char *key, const char *value)
+{
+    if (!value)
+        return;
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, key);
+}
+
+static void push_task(lua_State *L, const struct task *task)
+{
+    char target[NAME_SIZE] = "";
+    struct operation *op = (struct operation *) &task->op;
+    lua_createtable(L, 0, 8);
+    lua_pushinteger(L, (lua_Integer) task->id);
+    lua_setfield(L, -2, "id");
+    lua_pushboolean(L, task->main);
+    lua_setfield(L, -2, "main");
+    set_string(L, "spawned_at", task->origin);
+    set_string(L, "status", task_state_name(task));
+    if (task->L && task->state != TASK_RUNNING) {
+        luaL_traceback(L, task->L, NULL, 0);
+        lua_setfield(L, -2, "traceback");
+    }
+    if (task->state != TASK_WAITING)
+        return;
+    if (op->class->describe)
+        op->class->describe(op, target, sizeof target);
+    set_string(L, "operation", op->class->name);
+    set_string(L, "target", target[0] ? target : NULL);
+    lua_pushnumber(L, ev_now(scheduler.loop->ev) - op->since);
+    lua_setfield(L, -2, "waiting");
+    if (op->stream) {
+        lua_pushinteger(L, (lua_Integer) buffer_length(&op->stream->input));
+        lua_setfield(L, -2, "buffered");
+    }
+}
+
+/* weir.tasks(): every task that has not ended, as a list of tables. */
+static int weir_tasks(lua_State *L)
+{
+    struct list *tasks = &scheduler.tasks;
+    int count = 0;
+    lua_newtable(L);
+    for (struct list *link = tasks->next; link != tasks; link = link->next) {
+        struct task *task = list_entry(link, struct task, all);
+        if (task->state == TASK_ENDED)
+            continue;
+        push_task(L, task);
+        lua_rawseti(L, -2, ++count);
+    }
+    return 1;
+}
+
+/* keep_traceback(error, text): `error` goes on; it happened there. */
+static int keep_traceback(lua_State *L)
+{
+    report_keep_traceback(L, 1, luaL_checkstring(L, 2));
+    return 0;
+}
+
+void lua_task_open(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"join", task_join},     {"cancel", task_cancel_method},
+        {"status", task_status}, {"unref", task_unref},
+        {"ref", task_ref},       {NULL, NULL}};
+    static const luaL_Reg meta[] = {
+        {"__gc", task_collect}, {"__tostring", task_tostring}, {NULL, NULL}};
+    lua_type_new(L, TASK_TYPE, methods, meta);
+    lua_pushcfunction(L, weir_spawn);
+    lua_setfield(L, -2, "spawn");
+    lua_pushcfunction(L, weir_tasks);
+    lua_setfield(L, -2, "tasks");
+    lua_pushcfunction(L, keep_traceback);
+    lua_setfield(L, -3, "keep_traceback");
+}

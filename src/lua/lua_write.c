@@ -1,0 +1,338 @@
+/* The writes: short pieces are copied into the queue, long ones stay where
+ * they are, anchored until their last byte has left. */
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "lua/arguments.h"
+#include "lua/lua_stream.h"
+
+#define LONG_PIECE 4096 /* bytes: not copied from here on */
+#define DEEPEST 64      /* lists within lists */
+#define MOST ((uint64_t) 1 << 53)
+
+/* --- waiting -------------------------------------------------------------- */
+
+/* An operation's slot holds the waiter that the stream knows. */
+static struct stream_waiter *waiter_of(struct operation *op)
+{
+    _Static_assert(sizeof(struct stream_waiter) <= sizeof op->slot,
+                   "a waiter fits into an operation's slot");
+    return (struct stream_waiter *) (void *) op->slot;
+}
+
+static struct operation *operation_of(struct stream_waiter *waiter)
+{
+    return list_entry(waiter, struct operation, slot);
+}
+
+struct operation *lua_write_operation(struct list *link)
+{
+    return operation_of(list_entry(link, struct stream_waiter, link));
+}
+
+static void cancel_wait(struct operation *op)
+{
+    stream_cancel_waiter(waiter_of(op));
+}
+
+static const struct operation_class write_class = {
+    "write", cancel_wait, lua_stream_operation_target, false};
+static const struct operation_class flush_class = {
+    "flush", cancel_wait, lua_stream_operation_target, false};
+static const struct operation_class shutdown_class = {
+    "shutdown", cancel_wait, lua_stream_operation_target, false};
+static const struct operation_class send_file_class = {
+    "send_file", cancel_wait, lua_stream_operation_target, false};
+
+static void sent(struct stream_waiter *waiter, int error)
+{
+    struct operation *op = operation_of(waiter);
+    struct lua_stream *box = op->object;
+    if (error) {
+        char *message = lua_stream_message(box, op->class->name, error);
+        operation_fail(op, error, message);
+        free(message);
+        return;
+    }
+    lua_State *to = operation_results(op);
+    if (op->class == &send_file_class)
+        lua_pushnumber(to, (lua_Number) op->count);
+    else
+        lua_pushboolean(to, true);
+    operation_finish(op, 1);
+}
+
+/* Begins an operation whose waiter is about to be given to the stream. */
+static struct operation *begin_wait(lua_State *L, struct call *call,
+                                    const struct operation_class *class,
+                                    struct lua_stream *box)
+{
+    call->stream = box->stream;
+    struct operation *op = call_wait(L, call, class, box->timeout);
+    op->object = box;
+    list_init(&waiter_of(op)->link);
+    waiter_of(op)->done = sent;
+    if (box->stream->unref)
+        operation_unref(op, true);
+    return op;
+}
+
+static int return_true(lua_State *L, struct call *call)
+{
+    lua_pushboolean(L, true);
+    return call_return(L, call, 1);
+}
+
+/* Waits until everything up to `until` has been sent; true then. */
+static int wait_sent(lua_State *L, struct call *call,
+                     const struct operation_class *class,
+                     struct lua_stream *box, uint64_t until)
+{
+    if (box->stream->output.sent >= until)
+        return return_true(L, call);
+    struct operation *op = begin_wait(L, call, class, box);
+    stream_wait_sent(box->stream, waiter_of(op), until);
+    return call_suspend(L, call, 1);
+}
+
+/* --- what is written ------------------------------------------------------ */
+
+/* The bytes of the value at `index`; raises if it is none that can be. */
+static uint64_t measure(lua_State *L, int index, int depth)
+{
+    int type = lua_type(L, index);
+    if (type == LUA_TSTRING || type == LUA_TNUMBER) {
+        size_t size;
+        lua_tolstring(L, index, &size);
+        return size;
+    }
+    if (type != LUA_TTABLE)
+        luaL_error(L,
+                   "write: a string, a number or a list of them expected, "
+                   "got %s%s",
+                   luaL_typename(L, index), depth > 0 ? " in the list" : "");
+    if (depth > DEEPEST)
+        luaL_error(L, "write: lists nested more than %d deep", DEEPEST);
+    luaL_checkstack(L, 4, "write: lists nested too deep");
+    uint64_t total = 0;
+    int count = (int) lua_objlen(L, index);
+    for (int i = 1; i <= count; i++) {
+        lua_rawgeti(L, index, i);
+        total += measure(L, lua_gettop(L), depth + 1);
+        lua_pop(L, 1);
+    }
+    return total;
+}
+
+static void release_anchor(void *context, intptr_t token)
+{
+    luaL_unref(context, LUA_REGISTRYINDEX, (int) token);
+}
+
+static void queue_value(lua_State *L, struct outqueue *queue, int index)
+{
+    if (lua_istable(L, index)) {
+        int count = (int) lua_objlen(L, index);
+        for (int i = 1; i <= count; i++) {
+            lua_rawgeti(L, index, i);
+            queue_value(L, queue, lua_gettop(L));
+            lua_pop(L, 1);
+        }
+        return;
+    }
+    size_t size;
+    const char *data = lua_tolstring(L, index, &size);
+    if (size < LONG_PIECE) {
+        outqueue_copy(queue, data, size);
+        return;
+    }
+    lua_pushvalue(L, index);
+    outqueue_refer(queue, data, size, release_anchor, task_state(),
+                   luaL_ref(L, LUA_REGISTRYINDEX));
+}
+
+/* FFI memory: the argument becomes a string of its bytes (`length` of them, or
+ * as many as it has). */
+static void cdata_to_string(lua_State *L, int index)
+{
+    enum { CDATA = 10 }; /* LuaJIT's own type */
+    if (lua_type(L, index) != CDATA)
+        return;
+    lua_getfield(L, LUA_REGISTRYINDEX, "weir.bytes_of");
+    lua_pushvalue(L, index);
+    if (lua_istable(L, index + 1))
+        lua_pushvalue(L, index + 1);
+    else
+        lua_pushnil(L);
+    lua_call(L, 2, 1);
+    lua_replace(L, index);
+}
+
+/* stream:write(data, [options], [callback]) → true */
+static int stream_write(lua_State *L)
+{
+    static const char *const known[] = {"length", "timeout", NULL};
+    struct lua_stream *box = lua_stream_check(L, 1);
+    struct stream *stream = box->stream;
+    struct call call;
+    luaL_checkany(L, 2);
+    call_parse_only(L, &call, 3, known, "write");
+    cdata_to_string(L, 2);
+    uint64_t size = measure(L, 2, 0);
+    bool waits = !call.callback && call_may_wait(L);
+    if (waits) {
+        int refused = call_refused(L, &call);
+        if (refused)
+            return refused;
+    }
+    call.stream = stream;
+    int error = stream_may_write(stream, size);
+    if (error && !waits && !call.callback) {
+        char *message = lua_stream_message(box, "write", error);
+        lua_pushstring(L, message);
+        free(message);
+        return push_failure(L, error, lua_tostring(L, -1));
+    }
+    if (error)
+        return lua_stream_call_fail(L, &call, box, error);
+    queue_value(L, &stream->output, 2);
+    uint64_t end = stream->output.queued;
+    stream_written(stream);
+    if (call.callback)
+        return wait_sent(L, &call, &write_class, box, end);
+    if (!waits) {
+        lua_pushboolean(L, true);
+        return 1;
+    }
+    uint64_t high = stream->options.high_water;
+    if (outqueue_length(&stream->output) <= high)
+        return return_true(L, &call);
+    return wait_sent(L, &call, &write_class, box, end - high / 2);
+}
+
+/* stream:flush([options], [callback]) → true */
+static int stream_flush_method(lua_State *L)
+{
+    static const char *const known[] = {"timeout", NULL};
+    struct lua_stream *box = lua_stream_check(L, 1);
+    struct stream *stream = box->stream;
+    struct call call;
+    call_parse(L, &call, 2, known, "flush");
+    int refused = call_refused(L, &call);
+    if (refused)
+        return refused;
+    call.stream = stream;
+    if (stream->output_error)
+        return lua_stream_call_fail(L, &call, box, stream->output_error);
+    return wait_sent(L, &call, &flush_class, box, stream->output.queued);
+}
+
+/* stream:shutdown([options], [callback]) → true */
+static int stream_shutdown_method(lua_State *L)
+{
+    static const char *const known[] = {"timeout", NULL};
+    struct lua_stream *box = lua_stream_check(L, 1);
+    struct call call;
+    call_parse(L, &call, 2, known, "shutdown");
+    int refused = call_refused(L, &call);
+    if (refused)
+        return refused;
+    struct stream *stream = box->stream;
+    call.stream = stream;
+    int error = stream->shut ? 0 : stream_may_write(stream, 0);
+    if (error)
+        return lua_stream_call_fail(L, &call, box, error);
+    if (stream->shut_done)
+        return return_true(L, &call);
+    struct operation *op = begin_wait(L, &call, &shutdown_class, box);
+    stream_shutdown(stream, waiter_of(op));
+    return call_suspend(L, &call, 1);
+}
+
+/* --- files ---------------------------------------------------------------- */
+
+static void close_file(void *context, intptr_t token)
+{
+    (void) context;
+    close((int) token);
+}
+
+static int file_failed(lua_State *L, struct call *call, const char *path,
+                       int error)
+{
+    lua_pushfstring(L, "send_file %s: %s", path, error_text(error));
+    return call_fail(L, call, error, lua_tostring(L, -1));
+}
+
+/* stream:send_file(path_or_fd, [options], [callback]) → bytes sent */
+static int stream_send_file(lua_State *L)
+{
+    static const char *const known[] = {"length", "offset", "timeout", NULL};
+    struct lua_stream *box = lua_stream_check(L, 1);
+    struct stream *stream = box->stream;
+    struct call call;
+    struct stat status;
+    bool named = lua_type(L, 2) == LUA_TSTRING;
+    int fd = named ? -1 : argument_fd(L, 2);
+    call_parse(L, &call, 3, known, "send_file");
+    uint64_t offset = options_whole(L, call.options, "offset", 0, MOST, 0);
+    uint64_t length = options_whole(L, call.options, "length", 0, MOST, MOST);
+    int refused = call_refused(L, &call);
+    if (refused)
+        return refused;
+    call.stream = stream;
+    const char *path =
+        named ? lua_tostring(L, 2) : lua_pushfstring(L, "fd:%d", fd);
+    int own = named ? open(path, O_RDONLY | O_CLOEXEC)
+                    : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (own < 0)
+        return file_failed(L, &call, path, errno);
+    if (fstat(own, &status) != 0 || !S_ISREG(status.st_mode)) {
+        close(own);
+        return file_failed(L, &call, path,
+                           S_ISDIR(status.st_mode) ? EISDIR : EINVAL);
+    }
+    uint64_t rest = (uint64_t) status.st_size > offset
+                        ? (uint64_t) status.st_size - offset
+                        : 0;
+    bool short_file = length != MOST && length > rest;
+    length = length < rest ? length : rest;
+    int error = short_file ? EINVAL : stream_may_write(stream, length);
+    if (error) {
+        close(own);
+        return short_file ? file_failed(L, &call, path, EINVAL)
+                          : lua_stream_call_fail(L, &call, box, error);
+    }
+    if (length == 0) {
+        close(own);
+        lua_pushinteger(L, 0);
+        return call_return(L, &call, 1);
+    }
+    outqueue_file(&stream->output, own, (off_t) offset, length, close_file,
+                  NULL, own);
+    uint64_t end = stream->output.queued;
+    struct operation *op = begin_wait(L, &call, &send_file_class, box);
+    op->count = length;
+    stream_wait_sent(stream, waiter_of(op), end);
+    stream_written(stream);
+    return call_suspend(L, &call, 1);
+}
+
+void lua_write_methods(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"write", stream_write},
+        {"flush", stream_flush_method},
+        {"shutdown", stream_shutdown_method},
+        {"send_file", stream_send_file},
+        {NULL, NULL},
+    };
+    luaL_setfuncs(L, methods, 0);
+}

@@ -1,0 +1,23 @@
+/* The parts of the Lua surface, and the order in which they open. */
+#ifndef WEIR_MODULES_H
+#define WEIR_MODULES_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/* Makes the global `weir`, which is also `require "weir"`. */
+void weir_open(lua_State *L);
+
+/* A metatable in the registry: `methods` are its __index. */
+void lua_type_new(lua_State *L, const char *name, const luaL_Reg *methods,
+                  const luaL_Reg *metamethods);
+
+/* Each is called with the table of what only weir's own Lua modules use at
+ * -2 and the public one at -1, and leaves the stack as it was. */
+void lua_host_open(lua_State *L);
+void lua_context_open(lua_State *L);
+void lua_task_open(lua_State *L);
+void lua_stream_open(lua_State *L);
+void lua_listener_open(lua_State *L);
+
+#endif

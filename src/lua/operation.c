@@ -1,0 +1,349 @@
+/* Operations: how a call waits, and how what it waited for comes back. */
+#include <errno.h>
+#include <lauxlib.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "event/stream.h"
+#include "lua/arguments.h"
+#include "lua/task_internal.h"
+
+/* What a coroutine that the script made yields to say: wait with me. */
+static char wait_mark;
+
+void *operation_wait_mark(void)
+{
+    return &wait_mark;
+}
+
+/* --- callbacks' operations are pooled; each keeps its anchor ------------- */
+
+static struct list pool = {&pool, &pool};
+static int anchors;
+
+static struct operation *callback_operation(void)
+{
+    struct list *link = list_pop(&pool);
+    struct operation *op;
+    int anchor;
+    if (link) {
+        op = list_entry(link, struct operation, all);
+        anchor = op->callback;
+    } else {
+        op = memory_new(sizeof *op);
+        anchor = 2 * ++anchors - 1;
+    }
+    memset(op, 0, sizeof *op);
+    op->callback = anchor;
+    return op;
+}
+
+/* anchors[callback] is the function, anchors[callback + 1] the object. */
+static void set_anchors(lua_State *L, struct operation *op, int function,
+                        int object)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
+    lua_pushvalue(L, function);
+    lua_rawseti(L, -2, op->callback);
+    if (object) {
+        lua_pushvalue(L, object);
+        lua_rawseti(L, -2, op->callback + 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void clear_anchors(struct operation *op)
+{
+    lua_State *L = scheduler.L;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
+    lua_pushnil(L);
+    lua_rawseti(L, -2, op->callback);
+    lua_pushnil(L);
+    lua_rawseti(L, -2, op->callback + 1);
+    lua_pop(L, 1);
+}
+
+/* --- the call ------------------------------------------------------------- */
+
+bool call_may_wait(lua_State *L)
+{
+    return scheduler.current && scheduler.blocked == 0 && lua_isyieldable(L);
+}
+
+static void check_may_wait(lua_State *L, const char *name)
+{
+    if (call_may_wait(L))
+        return;
+    luaL_error(L,
+               "%s cannot wait here, across a C call (such as require, dofile, "
+               "table.sort, string.gsub, an xpcall handler or __gc): give it "
+               "a callback, or run this in weir.spawn",
+               name);
+}
+
+void call_parse_only(lua_State *L, struct call *call, int index,
+                     const char *const known[], const char *name)
+{
+    int last = lua_gettop(L);
+    while (last >= index && lua_isnil(L, last))
+        last--;
+    *call = (struct call){.timeout = -1, .name = name};
+    if (last >= index && lua_isfunction(L, last))
+        call->callback = last--;
+    if (last > index)
+        luaL_argerror(L, last, "callback (a function) expected");
+    if (last == index) {
+        if (!lua_istable(L, index))
+            luaL_argerror(L, index, "options (a table) or callback expected");
+        call->options = index;
+        options_check(L, index, known, name);
+        call->timeout = options_seconds(L, index, "timeout", -1);
+    }
+}
+
+void call_parse(lua_State *L, struct call *call, int index,
+                const char *const known[], const char *name)
+{
+    call_parse_only(L, call, index, known, name);
+    if (!call->callback)
+        check_may_wait(L, name);
+}
+
+int call_refused(lua_State *L, struct call *call)
+{
+    struct task *task = scheduler.current;
+    if (call->callback || task->streak < TASK_STREAK)
+        return 0;
+    if (task->cancelled) {
+        task->cancelled = false;
+        return call_fail(L, call, ECANCELED, NULL);
+    }
+    if (task->deadline > 0 && loop_clock() >= task->deadline)
+        return call_fail(L, call, ETIMEDOUT, NULL);
+    return 0;
+}
+
+/* Yields `count` values; through a script's own coroutines with the mark. */
+static int yield(lua_State *L, int count)
+{
+    if (L == scheduler.current->L)
+        return lua_yield(L, count);
+    lua_pushlightuserdata(L, &wait_mark);
+    lua_insert(L, -count - 1);
+    return lua_yield(L, count + 1);
+}
+
+int call_return(lua_State *L, struct call *call, int count)
+{
+    struct task *task = scheduler.current;
+    if (call->callback) {
+        lua_pushvalue(L, call->callback);
+        lua_insert(L, -count - 1);
+        task_start(L, count, call->stream, false);
+        return 0;
+    }
+    if (++task->streak <= TASK_STREAK)
+        return count;
+    task->streak = 0;
+    task->yielded = true;
+    return yield(L, count);
+}
+
+int call_fail(lua_State *L, struct call *call, int error, const char *message)
+{
+    if (message) {
+        push_failure(L, error, message);
+    } else {
+        char text[256];
+        snprintf(text, sizeof text, "%s: %s", call->name, error_text(error));
+        push_failure(L, error, text);
+    }
+    return call_return(L, call, 3);
+}
+
+static void timed_out(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    struct operation *op = timer->data;
+    (void) ev;
+    (void) events;
+    op->class->cancel(op);
+    operation_fail(op, ETIMEDOUT, NULL);
+}
+
+static void update_hold(struct operation *op)
+{
+    bool hold = !op->unref && !(op->task && op->task->unref) &&
+                (!op->internal || ev_is_active(&op->timer));
+    loop_hold(scheduler.loop, &op->holding, hold);
+}
+
+struct operation *call_wait(lua_State *L, struct call *call,
+                            const struct operation_class *class,
+                            double fallback)
+{
+    struct task *task = call->callback ? NULL : scheduler.current;
+    struct operation *op = task ? &task->op : callback_operation();
+    double timeout = call->timeout >= 0 ? call->timeout : fallback;
+    list_init(&op->link);
+    list_insert(&scheduler.operations, &op->all);
+    op->class = class;
+    op->object = NULL;
+    op->stream = call->stream;
+    op->task = task;
+    op->context = task ? NULL : context_retain(context_current());
+    op->where = L;
+    op->to = NULL;
+    op->holding = op->unref = false;
+    op->internal = class->internal;
+    ev_init(&op->timer, timed_out);
+    op->timer.data = op;
+    if (task) {
+        task->state = TASK_WAITING;
+        task->streak = 0;
+        if (task->deadline > 0) {
+            double left = task->deadline - loop_clock();
+            if (timeout < 0 || left < timeout)
+                timeout = left > 0 ? left : 0;
+        }
+    }
+    op->timeout = timeout;
+    op->since = 0;
+    if (timeout >= 0 && timeout < 1e9)
+        loop_start_timer(scheduler.loop, &op->timer, timeout, 0);
+    op->since = ev_now(scheduler.loop->ev);
+    update_hold(op);
+    call->operation = op;
+    return op;
+}
+
+static void operation_end(struct operation *op)
+{
+    ev_timer_stop(scheduler.loop->ev, &op->timer);
+    loop_hold(scheduler.loop, &op->holding, false);
+    list_remove(&op->all);
+    list_remove(&op->link);
+    op->class = NULL;
+}
+
+/* A cancelled or overdue task does not even begin to wait. */
+static int refused(lua_State *L, struct operation *op)
+{
+    struct task *task = op->task;
+    int error = 0;
+    if (task->cancelled)
+        error = ECANCELED;
+    else if (task->deadline > 0 && loop_clock() >= task->deadline)
+        error = ETIMEDOUT;
+    if (!error)
+        return 0;
+    task->cancelled = task->cancelled && error != ECANCELED;
+    char *message = operation_message(op, error);
+    op->class->cancel(op);
+    operation_end(op);
+    task->state = TASK_RUNNING;
+    push_failure(L, error, message);
+    free(message);
+    return 3;
+}
+
+int call_suspend(lua_State *L, struct call *call, int object_index)
+{
+    struct operation *op = call->operation;
+    if (call->callback) {
+        set_anchors(L, op, call->callback, object_index);
+        return 0;
+    }
+    int results = refused(L, op);
+    if (results)
+        return results;
+    if (!object_index)
+        return yield(L, 0);
+    lua_pushvalue(L, object_index);
+    return yield(L, 1);
+}
+
+/* --- the completion ------------------------------------------------------- */
+
+lua_State *operation_results(struct operation *op)
+{
+    if (op->task) {
+        op->to = op->task->L;
+        lua_settop(op->to, 0);
+        return op->to;
+    }
+    lua_State *L = scheduler.L;
+    op->to = thread_take();
+    lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
+    lua_rawgeti(L, -1, op->callback);
+    lua_xmove(L, op->to, 1);
+    lua_pop(L, 1);
+    return op->to;
+}
+
+void operation_finish(struct operation *op, int count)
+{
+    struct task *task = op->task;
+    lua_State *to = op->to;
+    operation_end(op);
+    if (!task) {
+        task = task_new();
+        task->L = to;
+        task->context = op->context;
+        task->stream = op->stream ? stream_retain(op->stream) : NULL;
+        clear_anchors(op);
+        list_insert(&pool, &op->all);
+    }
+    task->arguments = count;
+    task_ready(task);
+}
+
+char *operation_message(struct operation *op, int error)
+{
+    char target[NAME_SIZE] = "";
+    if (op->class->describe)
+        op->class->describe(op, target, sizeof target);
+    const char *space = target[0] ? " " : "";
+    if (error == ETIMEDOUT && op->timeout >= 0)
+        return memory_format("%s%s%s: timed out after %.6g s", op->class->name,
+                             space, target, op->timeout);
+    return memory_format("%s%s%s: %s", op->class->name, space, target,
+                         error_text(error));
+}
+
+void operation_fail(struct operation *op, int error, const char *message)
+{
+    char *own = message ? NULL : operation_message(op, error);
+    lua_State *to = operation_results(op);
+    push_failure(to, error, own ? own : message);
+    free(own);
+    operation_finish(op, 3);
+}
+
+void operation_unref(struct operation *op, bool unref)
+{
+    op->unref = unref;
+    update_hold(op);
+}
+
+void operation_set_internal(struct operation *op, bool internal)
+{
+    op->internal = internal;
+    update_hold(op);
+}
+
+void operation_task_unref(struct operation *op)
+{
+    update_hold(op);
+}
+
+int push_failure(lua_State *L, int error, const char *message)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, message);
+    lua_pushstring(L, error_code(error));
+    return 3;
+}

@@ -1,0 +1,186 @@
+/* When the host may sleep, collect, and end (R22, R23). */
+#include "lua/scheduler.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "event/stream.h"
+#include "lua/task_internal.h"
+
+/* Seconds between collector steps of an idle host. */
+#define COLLECT_INTERVAL 0.1
+#define COLLECT_STEP 400
+/* Full cycles after the last thing that ran: finalizers need a second one. */
+#define COLLECT_CYCLES 2
+
+static int collect_step(lua_State *L)
+{
+    if (lua_gc(L, LUA_GCSTEP, COLLECT_STEP))
+        scheduler.cycles--;
+    return 0;
+}
+
+static int collect_all(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return 0;
+}
+
+/* Finalizers run here, and what they raise ends here. */
+static void collect(lua_CFunction how)
+{
+    lua_State *L = scheduler.L;
+    if (lua_cpcall(L, how, NULL) == 0)
+        return;
+    report_line("weir: error in a finalizer (__gc): %s", report_text(L, L));
+    lua_settop(L, 0);
+    scheduler.failures++;
+}
+
+static void collector_tick(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    (void) events;
+    collect(collect_step);
+    loop_free_graves(scheduler.loop);
+    if (scheduler.cycles <= 0)
+        ev_timer_stop(ev, timer);
+}
+
+void scheduler_idle_open(void)
+{
+    ev_init(&scheduler.collector, collector_tick);
+    ev_set_priority(&scheduler.collector, EV_MINPRI);
+}
+
+/* --- the end -------------------------------------------------------------- */
+
+static bool waits_for_ever(const struct task *task)
+{
+    return task->state == TASK_WAITING && !task->unref && !task->op.unref;
+}
+
+static bool deadlocked(void)
+{
+    struct list *tasks = &scheduler.tasks;
+    for (struct list *link = tasks->next; link != tasks; link = link->next)
+        if (waits_for_ever(list_entry(link, struct task, all)))
+            return true;
+    return false;
+}
+
+/* Nothing is ready and nothing holds the host. Before that is the end, what
+ * is unreachable is collected (it may close a stream that somebody waits for
+ * the end of) and the kernel is asked once more. */
+static void nothing_left(void)
+{
+    struct loop *loop = scheduler.loop;
+    bool settled =
+        list_empty(&scheduler.operations) && list_empty(&loop->streams);
+    if (!settled && scheduler.quiet < 3) {
+        if (scheduler.quiet++ == 0)
+            collect(collect_all);
+        loop_stay_awake(loop);
+        return;
+    }
+    if (deadlocked()) {
+        report_tasks("weir: deadlock: nothing can happen any more, and these "
+                     "tasks wait:");
+        scheduler.failures++;
+    }
+    ev_break(loop->ev, EVBREAK_ALL);
+}
+
+void scheduler_idle(bool ran)
+{
+    struct loop *loop = scheduler.loop;
+    if (task_runnable()) {
+        scheduler.quiet = 0;
+        return;
+    }
+    if (ran)
+        scheduler.cycles = COLLECT_CYCLES;
+    if (scheduler.cycles > 0 && !ev_is_active(&scheduler.collector)) {
+        ev_timer_set(&scheduler.collector, COLLECT_INTERVAL, COLLECT_INTERVAL);
+        ev_timer_start(loop->ev, &scheduler.collector);
+    }
+    if (loop->holds == 0)
+        nothing_left();
+    else
+        scheduler.quiet = 0;
+}
+
+/* --- running -------------------------------------------------------------- */
+
+void scheduler_main(lua_State *L, int count)
+{
+    struct task *task = task_start(L, count, NULL, false);
+    task->main = true;
+}
+
+void scheduler_stop(int status)
+{
+    scheduler.stopping = true;
+    if (status >= 0)
+        scheduler.exit_status = status;
+    loop_stay_awake(scheduler.loop);
+}
+
+void task_main_failed(const char *traceback)
+{
+    report_line("%s", traceback);
+    scheduler_stop(1);
+}
+
+int scheduler_run(void)
+{
+    ev_run(scheduler.loop->ev, 0);
+    report_unjoined();
+    if (scheduler.exit_status >= 0)
+        return scheduler.exit_status;
+    return scheduler.failures > 0 ? 1 : 0;
+}
+
+/* --- leaving without Lua -------------------------------------------------- */
+
+static void leaving(struct ev_loop *ev, ev_prepare *prepare, int events)
+{
+    struct loop *loop = scheduler.loop;
+    (void) prepare;
+    (void) events;
+    loop->turn++;
+    loop_again(loop);
+    loop_flush(loop);
+    loop_free_graves(loop);
+    bool busy = false;
+    struct list *streams = &loop->streams;
+    for (struct list *link = streams->next; link != streams; link = link->next)
+        busy = busy ||
+               list_entry(link, struct stream, link)->phase != STREAM_CLOSED;
+    if (!busy)
+        ev_break(ev, EVBREAK_ALL);
+}
+
+static void close_all_streams(void)
+{
+    struct list streams;
+    list_init(&streams);
+    list_move(&streams, &scheduler.loop->streams);
+    for (struct list *link; (link = list_pop(&streams));) {
+        struct stream *stream = list_entry(link, struct stream, link);
+        list_insert(&scheduler.loop->streams, link);
+        stream_leave(stream);
+    }
+}
+
+void scheduler_drain(void)
+{
+    struct loop *loop = scheduler.loop;
+    ev_prepare_stop(loop->ev, &scheduler.prepare);
+    ev_timer_stop(loop->ev, &scheduler.collector);
+    close_all_streams();
+    ev_prepare_init(&scheduler.prepare, leaving);
+    ev_prepare_start(loop->ev, &scheduler.prepare);
+    loop_stay_awake(loop);
+    ev_run(loop->ev, 0);
+}

@@ -1,0 +1,135 @@
+/* What task.c, thread.c, operation.c, context.c, report.c and lua_task.c share
+ * with each other and nobody else. */
+#ifndef WEIR_TASK_INTERNAL_H
+#define WEIR_TASK_INTERNAL_H
+
+#include "lua/task.h"
+
+/* Operations that a task may complete in a row before it yields (R3). */
+#define TASK_STREAK 128
+/* Resumptions in one turn (R38). */
+#define TASK_TURN 1024
+
+enum task_state {
+    TASK_NEW,     /* not started: its function waits in the handle */
+    TASK_READY,   /* in a queue, its arguments are on its stack */
+    TASK_RUNNING, /* on the C stack */
+    TASK_WAITING, /* in `op` */
+    TASK_ENDED
+};
+
+enum task_outcome {
+    TASK_SUCCEEDED,
+    TASK_FAILED,   /* it raised */
+    TASK_CANCELLED /* before its first turn */
+};
+
+struct task {
+    struct operation op; /* what it waits in */
+    struct list ready;
+    struct list all;
+    struct list joins; /* struct operation, by `link` */
+    lua_State *L;      /* its thread, from start to end */
+    struct context *context;
+    struct stream *stream; /* closed if it raises */
+    void (*done)(struct stream *);
+    char *origin;    /* "script.lua:12", where it was spawned */
+    char *traceback; /* of the error that ended it */
+    double deadline; /* loop_clock; 0: none */
+    unsigned id;
+    int arguments; /* on its stack, for the next resume */
+    unsigned streak;
+    enum task_state state;
+    enum task_outcome outcome;
+    bool yielded;   /* suspended for fairness alone */
+    bool cancelled; /* the next wait fails */
+    bool unref;
+    bool exposed; /* coroutine.running() gave the thread away */
+    bool main;
+    bool handled; /* a handle exists; freed when both are gone */
+    bool joined;  /* somebody took its error */
+    int anchor;   /* of the handle, while it runs */
+};
+
+struct scheduler {
+    struct loop *loop;
+    lua_State *L; /* the main state */
+    struct task *current;
+    struct list ready, next;
+    struct list tasks;      /* by `all` */
+    struct list operations; /* by `all` */
+    unsigned blocked;       /* coroutines resumed where one cannot wait */
+    unsigned last_id;
+    unsigned failures; /* uncaught errors that were reported */
+    int exit_status;   /* of main chunk's error, exit or stop; -1: none */
+    bool stopping;
+    ev_prepare prepare;
+    ev_timer collector;
+    int cycles; /* collector cycles still to finish while idle */
+    int quiet;  /* turns in which nothing could happen */
+    /* Registry references: thread → true; operation anchors. */
+    int threads, anchors;
+};
+
+extern struct scheduler scheduler;
+
+/* Room for what an operation waits on, in words. */
+#define NAME_SIZE 200
+
+/* The message of an operation that failed; to be freed. */
+char *operation_message(struct operation *op, int error);
+/* Its task was unref'd or ref'd. */
+void operation_task_unref(struct operation *op);
+/* What a script's coroutine yields to its resumer when the task waits. */
+void *operation_wait_mark(void);
+
+/* threads: pooled Lua threads that tasks run on */
+lua_State *thread_take(void);
+/* Back to the pool; or dropped, if it cannot be used again. */
+void thread_give(lua_State *thread, bool reusable);
+bool thread_is_task(lua_State *L, int index);
+
+struct task *task_new(void);
+void task_free(struct task *task);
+void task_ready(struct task *task);
+void task_next_turn(struct task *task);
+bool task_runnable(void);
+/* Fails what it waits in, or marks it to fail (R25). */
+void task_cancel(struct task *task);
+/* Everyone who joined is told; error report if nobody did. */
+void task_tell_joins(struct task *task);
+
+/* The task's function and arguments leave its handle for a thread; false if it
+ * was cancelled before. */
+bool task_begin(struct task *task);
+/* Its results, or its error, go from task->L to the handle. */
+void task_keep_results(struct task *task);
+void task_keep_error(struct task *task);
+
+/* scheduler.c */
+void task_main_failed(const char *traceback);
+void scheduler_idle_open(void);
+/* At a turn's end: may the host sleep, collect, end? */
+void scheduler_idle(bool ran);
+
+struct context *context_retain(struct context *context);
+/* Hands an uncaught error (on top of task->L) to the guard: true if there is
+ * one. */
+bool context_catch(struct task *task, const char *traceback);
+
+/* The error on top of L as text, whatever it is; pushes it on `to`. */
+const char *report_text(lua_State *to, lua_State *L);
+/* With the traceback of L, where the error happened. */
+char *report_traceback(lua_State *L);
+void report_error(struct task *task, const char *traceback);
+/* Failed tasks that nobody joined. */
+void report_unjoined_task(struct task *task);
+void report_unjoined(void);
+/* `error` at `index` is raised again: the traceback is of where it was. */
+void report_keep_traceback(lua_State *L, int index, const char *traceback);
+const char *task_state_name(const struct task *task);
+void report_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Every task, what it waits for, and its traceback, on standard error. */
+void report_tasks(const char *headline);
+
+#endif
