@@ -27,10 +27,10 @@ char *buffer_reserve(struct buffer *buffer, size_t size)
 {
     size_t length = buffer_length(buffer);
     size_t needed = length + size;
-    if (buffer->capacity - buffer->end >= size && buffer->memory)
+    if (buffer->memory && buffer->capacity - buffer->end >= size)
         return buffer->memory + buffer->end;
     size_t capacity = needed > 2 * length ? needed : 2 * length;
-    if (buffer->start == 0) {
+    if (!buffer->memory || buffer->start == 0) {
         /* realloc moves large blocks by their page tables alone. */
         buffer->memory = memory_resize(buffer->memory, capacity);
         buffer->capacity = capacity;

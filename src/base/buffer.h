@@ -25,7 +25,8 @@ static inline size_t buffer_length(const struct buffer *buffer)
 }
 
 /* Room for `size` more bytes behind the last one; the pointer is good until
- * the next call. What is written there counts after buffer_commit. */
+ * the next call. What is written there counts after buffer_commit; committing
+ * nothing to an empty buffer gives the room back. */
 char *buffer_reserve(struct buffer *buffer, size_t size);
 void buffer_commit(struct buffer *buffer, size_t size);
 
