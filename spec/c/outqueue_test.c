@@ -71,10 +71,10 @@ static void test_gathers(void)
 {
     struct outqueue queue = {0};
     struct iovec vector[16];
-    for (int i = 0; i < 256; i++)
+    for (size_t i = 0; i < 256; i++)
         outqueue_copy(&queue, source + 64 * i, 64);
     CHECK(outqueue_vector(&queue, vector, 16, SIZE_MAX) == 2);
-    CHECK(peek(&queue, SIZE_MAX) == 256 * 64);
+    CHECK(peek(&queue, SIZE_MAX) == (size_t) 256 * 64);
     outqueue_clear(&queue);
     CHECK(queue.queued == queue.sent && queue.sent == 0 && !queue.head);
 }

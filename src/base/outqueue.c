@@ -5,10 +5,6 @@
 
 #include "base/memory.h"
 
-/* The first chunk of a queue is small: most streams write little at a time,
- * and have nothing queued when they write. */
-enum { FIRST_CHUNK = 960, NEXT_CHUNK = 16384 };
-
 enum chunk_kind { CHUNK_COPY, CHUNK_REFER, CHUNK_FILE };
 
 struct outqueue_chunk {
@@ -25,6 +21,26 @@ struct outqueue_chunk {
     char bytes[]; /* CHUNK_COPY */
 };
 
+/* The first chunk of a queue is small: most streams write little at a time,
+ * and have nothing queued when they write. malloc(3) is quick up to 1 KiB. */
+enum { FIRST_CHUNK = 1024 - sizeof(struct outqueue_chunk), NEXT_CHUNK = 16384 };
+
+/* Frees chunks that are in no queue any more. What `release` calls may use
+ * the queue they came from: its state is finished by then. */
+static void dispose(struct outqueue_chunk *chunk)
+{
+    while (chunk) {
+        struct outqueue_chunk *next = chunk->next;
+        outqueue_release *release = chunk->release;
+        void *context = chunk->context;
+        intptr_t token = chunk->token;
+        free(chunk);
+        if (release)
+            release(context, token);
+        chunk = next;
+    }
+}
+
 static void put(struct outqueue *queue, struct outqueue_chunk *chunk)
 {
     if (queue->tail)
@@ -35,16 +51,24 @@ static void put(struct outqueue *queue, struct outqueue_chunk *chunk)
     queue->queued += chunk->size;
 }
 
-/* An empty chunk with room for at least `size` bytes, not zeroed. */
-static struct outqueue_chunk *new_copy(size_t size, bool first)
+static struct outqueue_chunk *new_chunk(enum chunk_kind kind, uint64_t size,
+                                        size_t bytes)
 {
-    size_t room = first ? FIRST_CHUNK : NEXT_CHUNK;
-    if (room < size)
-        room = size;
-    struct outqueue_chunk *chunk = memory_resize(NULL, sizeof *chunk + room);
-    *chunk = (struct outqueue_chunk){.kind = CHUNK_COPY, .room = room};
-    chunk->data = chunk->bytes;
+    struct outqueue_chunk *chunk = memory_resize(NULL, sizeof *chunk + bytes);
+    *chunk = (struct outqueue_chunk){.kind = kind, .size = size};
     return chunk;
+}
+
+static void put_copy(struct outqueue *queue, const char *data, size_t size)
+{
+    size_t space = queue->head ? NEXT_CHUNK : FIRST_CHUNK;
+    if (space < size)
+        space = size;
+    struct outqueue_chunk *chunk = new_chunk(CHUNK_COPY, size, space);
+    memcpy(chunk->bytes, data, size);
+    chunk->data = chunk->bytes;
+    chunk->room = space - size;
+    put(queue, chunk);
 }
 
 void outqueue_copy(struct outqueue *queue, const void *data, size_t size)
@@ -59,49 +83,41 @@ void outqueue_copy(struct outqueue *queue, const void *data, size_t size)
         tail->size += fits;
         queue->queued += fits;
     }
-    if (size > fits) {
-        struct outqueue_chunk *chunk = new_copy(size - fits, tail == NULL);
-        chunk->size = size - fits;
-        chunk->room -= chunk->size;
-        memcpy(chunk->bytes, (const char *) data + fits, chunk->size);
+    if (size > fits)
+        put_copy(queue, (const char *) data + fits, size - fits);
+}
+
+/* Queues a chunk that somebody wants to hear of; an empty one is not needed
+ * even now. */
+static void put_released(struct outqueue *queue, struct outqueue_chunk *chunk,
+                         outqueue_release *release, void *context,
+                         intptr_t token)
+{
+    chunk->release = release;
+    chunk->context = context;
+    chunk->token = token;
+    if (chunk->size > 0)
         put(queue, chunk);
-    }
+    else
+        dispose(chunk);
 }
 
 void outqueue_refer(struct outqueue *queue, const void *data, size_t size,
                     outqueue_release *release, void *context, intptr_t token)
 {
-    if (size == 0) {
-        release(context, token);
-        return;
-    }
-    struct outqueue_chunk *chunk = memory_new(sizeof *chunk);
-    chunk->kind = CHUNK_REFER;
-    chunk->size = size;
+    struct outqueue_chunk *chunk = new_chunk(CHUNK_REFER, size, 0);
     chunk->data = data;
-    chunk->release = release;
-    chunk->context = context;
-    chunk->token = token;
-    put(queue, chunk);
+    put_released(queue, chunk, release, context, token);
 }
 
 void outqueue_file(struct outqueue *queue, int fd, off_t offset,
                    uint64_t length, outqueue_release *release, void *context,
                    intptr_t token)
 {
-    if (length == 0) {
-        release(context, token);
-        return;
-    }
-    struct outqueue_chunk *chunk = memory_new(sizeof *chunk);
-    chunk->kind = CHUNK_FILE;
-    chunk->size = length;
+    struct outqueue_chunk *chunk = new_chunk(CHUNK_FILE, length, 0);
     chunk->fd = fd;
     chunk->offset = offset;
-    chunk->release = release;
-    chunk->context = context;
-    chunk->token = token;
-    put(queue, chunk);
+    put_released(queue, chunk, release, context, token);
 }
 
 int outqueue_vector(const struct outqueue *queue, struct iovec *vector,
@@ -129,22 +145,6 @@ bool outqueue_at_file(const struct outqueue *queue, struct outqueue_file *file)
     file->offset = head->offset;
     file->remaining = head->size;
     return true;
-}
-
-/* Frees chunks that are in no queue any more. What `release` calls may use
- * the queue they came from: its state is finished by then. */
-static void dispose(struct outqueue_chunk *chunk)
-{
-    while (chunk) {
-        struct outqueue_chunk *next = chunk->next;
-        outqueue_release *release = chunk->release;
-        void *context = chunk->context;
-        intptr_t token = chunk->token;
-        free(chunk);
-        if (release)
-            release(context, token);
-        chunk = next;
-    }
 }
 
 void outqueue_advance(struct outqueue *queue, uint64_t size)
