@@ -12,6 +12,9 @@
 #include "base/memory.h"
 #include "base/pattern.h"
 
+/* First bytes, and how many bytes memchr looks at for each in turn. */
+enum { FEW = 4, PIECE = 256 };
+
 struct state {
     uint32_t first; /* child; the last one is before the next state's first */
     uint32_t fail;
@@ -191,30 +194,58 @@ static uint32_t resume(const struct automaton *automaton,
     return state;
 }
 
+/* Most bytes begin no delimiter, and memchr passes them quickly: in pieces,
+ * lest the search for a byte that is rare runs far past one that is not. */
+static size_t skip(const struct automaton *automaton,
+                   const unsigned char *bytes, size_t at, size_t length)
+{
+    const unsigned char *labels = automaton->labels + 1;
+    uint32_t count = automaton->states[1].first - 1;
+    while (at < length && count > FEW) {
+        if (automaton->root[bytes[at]] != 0)
+            return at;
+        at++;
+    }
+    while (at < length) {
+        size_t piece = length - at < PIECE ? length - at : PIECE;
+        size_t nearest = piece;
+        for (uint32_t i = 0; i < count && nearest > 0; i++) {
+            const unsigned char *byte = memchr(bytes + at, labels[i], nearest);
+            if (byte)
+                nearest = (size_t) (byte - (bytes + at));
+        }
+        at += nearest;
+        if (nearest < piece)
+            return at;
+    }
+    return length;
+}
+
 bool automaton_find(const struct automaton *automaton,
                     struct match_place *place, const char *data, size_t length,
                     struct hit *hit)
 {
     const unsigned char *bytes = (const unsigned char *) data;
-    const struct state *states = automaton->states;
     uint32_t state = resume(automaton, place);
     size_t at = place->scanned;
+    int index = -1;
     while (at < length) {
-        uint32_t next = step(automaton, state, bytes[at]);
-        if (states[next].hit >= 0) {
-            hit->index = states[next].hit;
-            hit->size = automaton->sizes[hit->index];
-            hit->end = at + 1;
+        if (state == 0 && (at = skip(automaton, bytes, at, length)) == length)
             break;
-        }
+        uint32_t next = step(automaton, state, bytes[at]);
+        index = automaton->states[next].hit;
+        if (index >= 0)
+            break;
         state = next;
         at++;
     }
-    /* The last byte of a hit counts as seen once it is consumed. */
-    bool found = at < length;
+    bool found = index >= 0;
     match_worked(at + found - place->scanned);
+    /* The last byte of a hit counts as seen once it is consumed. */
     place->scanned = at;
     place->state = state;
+    if (found)
+        *hit = (struct hit){at + 1, automaton->sizes[index], index};
     return found;
 }
 
