@@ -137,7 +137,8 @@ bool regex_group(const struct regex *regex, int n, size_t *start, size_t *end)
 {
     if (n < 0 || (uint32_t) n > regex->groups)
         return false;
-    const size_t *pair = pcre2_get_ovector_pointer(regex->result) + 2 * n;
+    const size_t *pair =
+        &pcre2_get_ovector_pointer(regex->result)[2 * (size_t) n];
     *start = pair[0];
     *end = pair[1];
     return pair[0] != PCRE2_UNSET;
