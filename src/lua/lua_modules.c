@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lua/lua_readline.h"
+
 struct lua_module {
     const char *name; /* "weir.repl" */
     const char *path; /* "weir/repl.lua" */
@@ -60,5 +62,7 @@ void lua_modules_open(lua_State *L)
         lua_pushcclosure(L, load_module, 1);
         lua_setfield(L, -2, module->name);
     }
+    lua_pushcfunction(L, luaopen_weir_readline);
+    lua_setfield(L, -2, "weir.readline");
     lua_pop(L, 2);
 }

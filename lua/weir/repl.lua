@@ -1,0 +1,174 @@
+-- The REPL: `weir -i`, or weir without a script on a terminal.
+--
+-- Input comes from weir.stdin like any other, and goes through readline where
+-- there is a terminal; so everything else runs on while a line is edited.
+-- Each chunk runs in a task of its own, which the interrupt key can end.
+
+local complete = require("weir.complete")
+local readline = require("weir.readline")
+
+local M = {}
+
+local PROMPT, CONTINUED = "> ", ">> "
+
+-- The task that edits a line or runs a chunk, and what it does.
+local current = { task = nil, editing = false, interrupted = false }
+
+-- What tells a chunk's task, and all that it started, from others.
+local MARK = {}
+
+--- Compiles what was typed, as an expression if it can be one. Returns the
+--- chunk; or nil, a message, and whether more lines may complete it.
+function M.compile(text)
+  local expression = text:match("^%s*=(.*)$")
+  local chunk, message = loadstring("return " .. (expression or text), "=stdin")
+  if not chunk and not expression then
+    chunk, message = loadstring(text, "=stdin")
+  end
+  if chunk then return chunk end
+  return nil, message, message:find("'<eof>'$") ~= nil
+end
+
+-- Without the frames that are the REPL's own.
+local function traceback(message)
+  if type(message) ~= "string" then message = tostring(message) end
+  local text = debug.traceback(message, 2)
+  return (text:gsub("\n%s*%[C%]: in function 'xpcall'.*", ""))
+end
+
+local function print_results(succeeded, ...)
+  if not succeeded then
+    io.stderr:write(..., "\n")
+  elseif select("#", ...) > 0 then
+    print(...)
+  end
+end
+
+local function evaluate(chunk)
+  weir.locals()[MARK] = current
+  print_results(xpcall(function()
+    print_results(true, chunk())
+  end, traceback))
+end
+
+-- Cancelling ends the wait; a loop around it would start the next one. So
+-- the chunk gets an error as well, at the first instruction it comes to.
+local function raise_in_chunk()
+  debug.sethook(function()
+    if weir.locals()[MARK] ~= current then return end
+    debug.sethook()
+    error("interrupted", 2)
+  end, "", 1)
+end
+
+local function interrupt_editing(pending)
+  local typed = readline.stop()
+  io.stdout:write("\n")
+  if not typed and pending == "" then weir.exit(130) end
+  current.interrupted = true
+  current.task:cancel()
+end
+
+-- Runs f in a task that can be interrupted, and returns its first result.
+local function in_task(f, ...)
+  current.interrupted = false
+  current.task = weir.spawn(f, ...)
+  local result = current.task:join()
+  current.task = nil
+  return result
+end
+
+local function edit_line(prompt)
+  readline.start(prompt)
+  while true do
+    local data = weir.stdin:read_some()
+    if not data then
+      readline.stop()
+      return nil
+    end
+    local line, rest = readline.feed(data)
+    if line ~= nil then
+      if rest ~= "" then weir.stdin:unread(rest) end
+      return line
+    end
+  end
+end
+
+local function history_path()
+  local home = os.getenv("HOME")
+  return home and home ~= "" and home .. "/.weir_history" or nil
+end
+
+-- Where lines come from: read(prompt) gives one, or nil at the end.
+local function terminal_reader()
+  local path = history_path()
+  if path then readline.recall(path) end
+  readline.completer(complete.candidates)
+  return function(prompt)
+    current.editing = true
+    local line = in_task(edit_line, prompt)
+    current.editing = false
+    if line and line:find("%S") then readline.remember(line, path) end
+    return line or nil
+  end
+end
+
+-- Without readline there is no history; without a terminal, no prompt.
+local function plain_reader(terminal)
+  local next_line = weir.stdin:lines()
+  return function(prompt)
+    if terminal then
+      io.stdout:write(prompt)
+      io.stdout:flush()
+    end
+    return next_line()
+  end
+end
+
+-- Takes in one more line; returns what of the chunk is still incomplete.
+local function take_line(pending, line)
+  local text = pending == "" and line or pending .. "\n" .. line
+  local chunk, message, incomplete = M.compile(text)
+  if incomplete then return text end
+  if chunk then
+    in_task(evaluate, chunk)
+    debug.sethook()
+  else
+    io.stderr:write(message, "\n")
+  end
+  return ""
+end
+
+--- Reads, runs and prints until the end of input, which ends the host. Waits,
+--- so it must not be called across a C call.
+function M.run()
+  local terminal = readline.terminal()
+  local editing = terminal and readline.load()
+  local read = editing and terminal_reader() or plain_reader(terminal)
+  local pending = ""
+  weir.signal("INT", function()
+    if current.editing then
+      interrupt_editing(pending)
+    elseif current.task then
+      raise_in_chunk()
+      current.task:cancel()
+    else
+      weir.exit(130)
+    end
+  end)
+  if terminal then print(("weir %s, %s"):format(weir.version, jit.version)) end
+  while true do
+    local line = read(pending == "" and PROMPT or CONTINUED)
+    if line then
+      pending = take_line(pending, line)
+    elseif current.interrupted then
+      pending = ""
+    else
+      break
+    end
+  end
+  if terminal then io.stdout:write("\n") end
+  weir.exit(0)
+end
+
+return M
