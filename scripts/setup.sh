@@ -6,7 +6,7 @@
 packages_build=(cmake make gcc libc6-dev pkg-config luajit libluajit-5.1-dev
   libev-dev libssl-dev libc-ares-dev libpcre2-dev libreadline-dev)
 # busted, and the peers that specs talk to.
-packages_test=(lua-busted curl openssl socat nginx redis-server gnutls-bin
+packages_test=(lua-busted groff-base curl openssl socat nginx redis-server gnutls-bin
   bind9-dnsutils netbase netcat-openbsd python3 iproute2 procps)
 packages_check=(clang-format clang-tidy lua-check shellcheck)
 
