@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "event/loop.h"
+#include "event/resolver.h"
 #include "lua/lua_modules.h"
 #include "lua/modules.h"
 #include "lua/scheduler.h"
@@ -113,6 +114,7 @@ int host_run(const struct options *options)
         status = scheduler_run();
     scheduler_drain();
     lua_close(L);
+    resolver_free_all();
     loop_free(loop);
     return status;
 }

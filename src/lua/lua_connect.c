@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "event/connector.h"
+#include "event/resolver.h"
 #include "io/net.h"
 #include "lua/arguments.h"
 #include "lua/lua_stream.h"
@@ -16,6 +17,7 @@
 /* A connect under way. */
 struct connecting {
     struct lua_stream *box;
+    struct resolver_query *query;
     struct connector *connector;
     struct net_target target;
     struct net_address source;
@@ -26,6 +28,8 @@ struct connecting {
 static void connecting_free(struct connecting *connecting)
 {
     struct lua_stream *box = connecting->box;
+    if (connecting->query)
+        resolver_cancel(connecting->query);
     if (connecting->connector)
         connector_cancel(connecting->connector);
     free(connecting->name);
@@ -133,34 +137,45 @@ static const struct operation_class connect_class = {"connect", cancel_connect,
 
 /* --- addresses ------------------------------------------------------------ */
 
-/* Until names resolve, only this one does. */
-static size_t localhost(const struct net_target *target,
-                        struct net_address *addresses)
+static void try_addresses(struct connecting *connecting,
+                          const struct net_address *addresses, size_t count)
 {
-    size_t count = 0;
-    if (strcmp(target->host, "localhost") != 0)
-        return 0;
-    count += net_numeric(&addresses[count], "::1", target->port);
-    count += net_numeric(&addresses[count], "127.0.0.1", target->port);
-    return count;
+    connecting->connector = connector_start(
+        task_loop(), connecting->name, addresses, count,
+        connecting->bound ? &connecting->source : NULL, connector_ended,
+        connecting);
 }
 
-/* Starts; false with `*error` if there is nothing to connect to. */
-static bool start(struct connecting *connecting, int *error)
+static void resolved(void *owner, int error,
+                     const struct net_address *addresses, size_t count)
 {
-    struct net_address addresses[2] = {connecting->target.address};
-    size_t count = 1;
-    if (!connecting->target.numeric)
-        count = localhost(&connecting->target, addresses);
-    if (count == 0) {
-        *error = ERROR_RESOLVE - 4;
-        return false;
+    struct connecting *connecting = owner;
+    connecting->query = NULL;
+    if (!error) {
+        try_addresses(connecting, addresses, count);
+        return;
     }
-    connecting->connector =
-        connector_start(task_loop(), connecting->name, addresses, count,
-                        connecting->bound ? &connecting->source : NULL,
-                        connector_ended, connecting);
-    return true;
+    char *message = memory_format("connect %s: %s", connecting->name,
+                                  error_text(error));
+    failed(connecting->box, error, message);
+    free(message);
+}
+
+/* 0, or why it cannot even begin. */
+static int start(struct connecting *connecting)
+{
+    const struct net_target *target = &connecting->target;
+    int error = 0;
+    if (target->numeric || target->kind == TARGET_LOCAL) {
+        try_addresses(connecting, &target->address, 1);
+        return 0;
+    }
+    struct resolver *resolver = resolver_get(task_loop(), NULL, &error);
+    if (resolver)
+        connecting->query = resolver_lookup(resolver, target->host,
+                                            target->port, AF_UNSPEC, resolved,
+                                            connecting);
+    return error;
 }
 
 /* "127.0.0.1", "::1" or "127.0.0.1:5000": where to connect from. */
@@ -239,8 +254,8 @@ static int begin(lua_State *L, struct lua_stream *box, struct call *call)
     box->connecting = connecting;
     lua_stream_keep(L, box, 1);
     lua_stream_set_peer(box, text);
-    int error;
-    if (!start(connecting, &error)) {
+    int error = start(connecting);
+    if (error) {
         connecting_free(connecting);
         return lua_stream_call_fail(L, call, box, error);
     }
