@@ -31,8 +31,9 @@ static struct lua_listener *check_listener(lua_State *L)
 
 /* --- connections ---------------------------------------------------------- */
 
-static void handler_ended(struct stream *stream)
+static void handler_ended(void *stream, bool raised)
 {
+    (void) raised;
     stream_set_busy(stream, false);
 }
 
@@ -51,7 +52,7 @@ static void start_handler(lua_State *L, struct lua_listener *box,
     context_enter(box->context);
     struct task *task = task_start(L, 1, stream, false);
     context_enter(NULL);
-    task_on_end(task, handler_ended);
+    task_on_end(task, handler_ended, stream);
 }
 
 static void accepted(struct listener *listener, int fd,

@@ -24,8 +24,13 @@ static struct task *check_task(lua_State *L, int index)
 
 /* --- what the handle keeps ------------------------------------------------ */
 
-/* Pushes the handle of a running task. */
-static void push_handle(lua_State *L, struct task *task)
+struct task *task_test(lua_State *L, int index)
+{
+    struct task **box = luaL_testudata(L, index, TASK_TYPE);
+    return box ? *box : NULL;
+}
+
+void task_push_handle(lua_State *L, struct task *task)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, task->anchor);
 }
@@ -58,7 +63,7 @@ static int unpack(lua_State *L)
 /* A table that is on top of L becomes what the handle keeps. */
 static void keep(lua_State *L, struct task *task)
 {
-    push_handle(L, task);
+    task_push_handle(L, task);
     lua_insert(L, -2);
     lua_setfenv(L, -2);
     lua_pop(L, 1);
@@ -74,7 +79,7 @@ bool task_begin(struct task *task)
         return false;
     }
     task->L = thread_take();
-    push_handle(task->L, task);
+    task_push_handle(task->L, task);
     lua_getfenv(task->L, -1);
     lua_remove(task->L, -2);
     task->arguments = unpack(task->L) - 1;
@@ -117,9 +122,10 @@ static void join_describe(struct operation *op, char *text, size_t size)
 static const struct operation_class join_class = {"join", join_cancel,
                                                   join_describe, true};
 
-/* Pushes what the ended task gave, its handle being at `handle` on L. */
-static int push_outcome(lua_State *L, struct task *task, int handle)
+int task_push_outcome(lua_State *L, struct task *task, int handle)
 {
+    int base = lua_gettop(L);
+    task->joined = true;
     if (task->outcome == TASK_CANCELLED)
         return push_failure(L, ECANCELED,
                             "join: the task was cancelled before it began");
@@ -127,8 +133,10 @@ static int push_outcome(lua_State *L, struct task *task, int handle)
     if (task->outcome == TASK_SUCCEEDED)
         return unpack(L);
     lua_getfield(L, -1, "error");
-    const char *text = report_text(L, L);
-    return push_failure(L, ERROR_TASK, text);
+    push_failure(L, ERROR_TASK, report_text(L, L));
+    while (lua_gettop(L) > base + 3)
+        lua_remove(L, base + 1);
+    return 3;
 }
 
 static int task_join(lua_State *L)
@@ -142,9 +150,8 @@ static int task_join(lua_State *L)
     int refused = call_refused(L, &call);
     if (refused)
         return refused;
-    task->joined = true;
     if (task->state == TASK_ENDED)
-        return call_return(L, &call, push_outcome(L, task, 1));
+        return call_return(L, &call, task_push_outcome(L, task, 1));
     struct operation *op = call_wait(L, &call, &join_class, -1);
     op->object = task;
     list_insert(&task->joins, &op->link);
@@ -163,11 +170,15 @@ void task_tell_joins(struct task *task)
         struct operation *op = list_entry(link, struct operation, link);
         lua_State *to = operation_results(op);
         int base = lua_gettop(to);
-        push_handle(to, task);
+        task_push_handle(to, task);
         int handle = lua_gettop(to);
-        push_outcome(to, task, handle);
+        task_push_outcome(to, task, handle);
         lua_remove(to, handle);
         operation_finish(op, lua_gettop(to) - base);
+    }
+    for (struct list *link; (link = list_pop(&task->hooks));) {
+        struct task_hook *hook = list_entry(link, struct task_hook, link);
+        hook->ended(hook, task);
     }
     luaL_unref(scheduler.L, LUA_REGISTRYINDEX, task->anchor);
     task->anchor = LUA_NOREF;

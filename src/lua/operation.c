@@ -96,7 +96,7 @@ void call_parse_only(lua_State *L, struct call *call, int index,
         call->callback = last--;
     if (last > index)
         luaL_argerror(L, last, "callback (a function) expected");
-    if (last == index) {
+    if (last == index && !lua_isnil(L, index)) {
         if (!lua_istable(L, index))
             luaL_argerror(L, index, "options (a table) or callback expected");
         call->options = index;
@@ -170,8 +170,10 @@ static void timed_out(struct ev_loop *ev, ev_timer *timer, int events)
     struct operation *op = timer->data;
     (void) ev;
     (void) events;
+    char *message = operation_message(op, ETIMEDOUT);
     op->class->cancel(op);
-    operation_fail(op, ETIMEDOUT, NULL);
+    operation_fail(op, ETIMEDOUT, message);
+    free(message);
 }
 
 static void update_hold(struct operation *op)

@@ -45,6 +45,7 @@ struct task *task_new(void)
     task->id = ++scheduler.last_id;
     list_init(&task->ready);
     list_init(&task->joins);
+    list_init(&task->hooks);
     list_insert(&scheduler.tasks, &task->all);
     return task;
 }
@@ -94,9 +95,11 @@ struct task *task_start(lua_State *L, int count, struct stream *stream,
     return task;
 }
 
-void task_on_end(struct task *task, void (*done)(struct stream *))
+void task_on_end(struct task *task, void (*done)(void *owner, bool raised),
+                 void *owner)
 {
     task->done = done;
+    task->owner = owner;
 }
 
 void task_cancel(struct task *task)
@@ -142,12 +145,11 @@ static void task_ended(struct task *task, bool raised)
     context_release(task->context);
     task->context = NULL;
     struct stream *stream = task->stream;
-    if (stream) {
-        task->stream = NULL;
-        if (task->done)
-            task->done(stream);
+    task->stream = NULL;
+    if (task->done)
+        task->done(task->owner, raised);
+    if (stream)
         stream_release(stream);
-    }
     if (task->handled)
         task_tell_joins(task);
     else

@@ -144,8 +144,9 @@ void operation_set_internal(struct operation *op, bool internal);
 struct task *task_start(lua_State *L, int count, struct stream *stream,
                         bool next_turn);
 
-/* `done(stream)` is called when the task has ended. */
-void task_on_end(struct task *task, void (*done)(struct stream *));
+/* `done(owner, raised)` is called when the task has ended. */
+void task_on_end(struct task *task, void (*done)(void *owner, bool raised),
+                 void *owner);
 
 /* The context that what is registered now inherits; NULL or counted. */
 struct context *context_current(void);

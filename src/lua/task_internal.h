@@ -24,15 +24,23 @@ enum task_outcome {
     TASK_CANCELLED /* before its first turn */
 };
 
+/* Called once, when the task has ended. */
+struct task_hook {
+    struct list link;
+    void (*ended)(struct task_hook *, struct task *);
+};
+
 struct task {
     struct operation op; /* what it waits in */
     struct list ready;
     struct list all;
     struct list joins; /* struct operation, by `link` */
+    struct list hooks; /* struct task_hook */
     lua_State *L;      /* its thread, from start to end */
     struct context *context;
     struct stream *stream; /* closed if it raises */
-    void (*done)(struct stream *);
+    void (*done)(void *owner, bool raised);
+    void *owner;
     char *origin;    /* "script.lua:12", where it was spawned */
     char *traceback; /* of the error that ended it */
     double deadline; /* loop_clock; 0: none */
@@ -97,6 +105,13 @@ bool task_runnable(void);
 /* Fails what it waits in, or marks it to fail (R25). */
 void task_cancel(struct task *task);
 /* Everyone who joined is told; error report if nobody did. */
+/* The task whose handle is at `index`; NULL if that is something else. */
+struct task *task_test(lua_State *L, int index);
+/* The handle of a spawned task that has not told its joins. */
+void task_push_handle(lua_State *L, struct task *task);
+/* Pushes what an ended task gave, its handle being at `handle` on L: what
+ * join returns. */
+int task_push_outcome(lua_State *L, struct task *task, int handle);
 void task_tell_joins(struct task *task);
 
 /* The task's function and arguments leave its handle for a thread; false if it
