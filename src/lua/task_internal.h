@@ -70,6 +70,8 @@ struct scheduler {
     unsigned last_id;
     unsigned failures; /* uncaught errors that were reported */
     int exit_status;   /* of main chunk's error, exit or stop; -1: none */
+    bool draining; /* R24: nothing new, only what is under way */
+    bool leaving;  /* scheduler_drain runs */
     bool stopping;
     ev_prepare prepare;
     ev_timer collector;
@@ -104,13 +106,13 @@ void task_next_turn(struct task *task);
 bool task_runnable(void);
 /* Fails what it waits in, or marks it to fail (R25). */
 void task_cancel(struct task *task);
-/* Everyone who joined is told; error report if nobody did. */
 /* The task whose handle is at `index`; NULL if that is something else. */
 struct task *task_test(lua_State *L, int index);
 /* The handle of a spawned task that has not told its joins. */
 void task_push_handle(lua_State *L, struct task *task);
 /* Pushes what an ended task gave, its handle being at `handle` on L: what
  * join returns. */
+/* Everyone who joined is told; error report if nobody did. */
 int task_push_outcome(lua_State *L, struct task *task, int handle);
 void task_tell_joins(struct task *task);
 
