@@ -4,13 +4,14 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "event/loop.h"
 #include "event/resolver.h"
+#include "event/signal_watch.h"
 #include "lua/lua_modules.h"
+#include "lua/lua_signal.h"
 #include "lua/modules.h"
 #include "lua/scheduler.h"
 
@@ -105,8 +106,8 @@ int host_run(const struct options *options)
         return EXIT_FAILURE;
     }
     lua_atpanic(L, panic);
-    signal(SIGPIPE, SIG_IGN);
     scheduler_open(L, loop);
+    lua_signal_set_grace(options->grace);
     int status = EXIT_FAILURE;
     if (lua_cpcall(L, open_libraries, (void *) options) != 0)
         fprintf(stderr, "weir: %s\n", lua_tostring(L, -1));
@@ -114,6 +115,7 @@ int host_run(const struct options *options)
         status = scheduler_run();
     scheduler_drain();
     lua_close(L);
+    signal_watch_close();
     resolver_free_all();
     loop_free(loop);
     return status;

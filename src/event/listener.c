@@ -107,6 +107,11 @@ static void on_rested(struct ev_loop *ev, ev_timer *timer, int events)
     update(timer->data);
 }
 
+static void on_drain(struct loop_call *call)
+{
+    listener_close(list_entry(call, struct listener, drain));
+}
+
 static struct listener *make(struct loop *loop, int fd,
                              unsigned max_connections,
                              const struct listener_events *events, void *owner)
@@ -118,6 +123,8 @@ static struct listener *make(struct loop *loop, int fd,
     listener->owner = owner;
     listener->fd = fd;
     listener->max_connections = max_connections;
+    listener->drain.run = on_drain;
+    list_insert(&loop->drains, &listener->drain.link);
     listener->references = 1;
     net_local_address(fd, &listener->address);
     ev_io_init(&listener->acceptor, on_readable, fd, EV_READ);
@@ -213,6 +220,7 @@ void listener_close(struct listener *listener)
     int fd = listener->fd;
     remove_path(listener);
     listener->fd = -1;
+    list_remove(&listener->drain.link);
     ev_timer_stop(listener->loop->ev, &listener->rest);
     update(listener);
     close(fd);

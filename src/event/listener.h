@@ -31,6 +31,7 @@ struct listener_events {
 struct listener {
     struct list grave; /* first: see loop_bury */
     struct loop *loop;
+    struct loop_call drain; /* closes it, when the host begins to end */
     const struct listener_events *events;
     void *owner;
     int fd; /* -1 once closed */

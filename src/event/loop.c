@@ -21,6 +21,7 @@ struct loop *loop_new(void)
     loop->scratch = memory_resize(NULL, LOOP_SCRATCH);
     list_init(&loop->flush);
     list_init(&loop->again);
+    list_init(&loop->drains);
     list_init(&loop->graves);
     list_init(&loop->streams);
     ev_idle_init(&loop->idle, idle_tick);

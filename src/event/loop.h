@@ -23,11 +23,12 @@ struct loop_call {
 struct loop {
     struct ev_loop *ev;
     char *scratch;
-    bool scratch_busy; /* a match in it has not been consumed yet */
-    unsigned holds;    /* what keeps the host alive (R22) */
-    unsigned turn;     /* counts turns: budgets are per turn */
-    struct list flush; /* calls to make before the loop waits */
-    struct list again; /* calls to make in the next turn */
+    bool scratch_busy;  /* a match in it has not been consumed yet */
+    unsigned holds;     /* what keeps the host alive (R22) */
+    unsigned turn;      /* counts turns: budgets are per turn */
+    struct list flush;  /* calls to make before the loop waits */
+    struct list again;  /* calls to make in the next turn */
+    struct list drains; /* calls to make once, when the host begins to end */
     struct list graves;
     struct list streams; /* every struct stream, by its `link` */
     ev_idle idle;        /* active: the loop must not sleep */

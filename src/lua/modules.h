@@ -20,5 +20,6 @@ void lua_task_open(lua_State *L);
 void lua_stream_open(lua_State *L);
 void lua_listener_open(lua_State *L);
 void lua_timer_open(lua_State *L);
+void lua_signal_open(lua_State *L);
 
 #endif

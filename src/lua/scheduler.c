@@ -83,7 +83,7 @@ static void nothing_left(void)
         loop_stay_awake(loop);
         return;
     }
-    if (deadlocked()) {
+    if (!scheduler.draining && deadlocked()) {
         report_tasks("weir: deadlock: nothing can happen any more, and these "
                      "tasks wait:");
         scheduler.failures++;
@@ -123,6 +123,8 @@ void scheduler_stop(int status)
     scheduler.stopping = true;
     if (status >= 0)
         scheduler.exit_status = status;
+    if (scheduler.leaving)
+        ev_break(scheduler.loop->ev, EVBREAK_ALL);
     loop_stay_awake(scheduler.loop);
 }
 
@@ -176,6 +178,7 @@ static void close_all_streams(void)
 void scheduler_drain(void)
 {
     struct loop *loop = scheduler.loop;
+    scheduler.leaving = true;
     ev_prepare_stop(loop->ev, &scheduler.prepare);
     ev_timer_stop(loop->ev, &scheduler.collector);
     close_all_streams();

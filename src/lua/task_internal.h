@@ -69,10 +69,10 @@ struct scheduler {
     unsigned blocked;       /* coroutines resumed where one cannot wait */
     unsigned last_id;
     unsigned failures; /* uncaught errors that were reported */
+    bool stopping;
     int exit_status;   /* of main chunk's error, exit or stop; -1: none */
     bool draining; /* R24: nothing new, only what is under way */
     bool leaving;  /* scheduler_drain runs */
-    bool stopping;
     ev_prepare prepare;
     ev_timer collector;
     int cycles; /* collector cycles still to finish while idle */

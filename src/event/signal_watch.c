@@ -1,0 +1,154 @@
+/* libev's own ev_signal is not used: its handler only notes, and the second
+ * SIGINT must act (see signal_watch.h). */
+#include "event/signal_watch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct loop *loop;
+static void (*usual_action)(int number);
+static ev_async wake;
+static struct list watches = {&watches, &watches};
+static struct sigaction before[NSIG];
+
+/* What the raw handler reads and writes. */
+static volatile sig_atomic_t arrived[NSIG];
+static volatile sig_atomic_t watched[NSIG];
+static volatile sig_atomic_t warned;
+
+static bool ends_process(int number)
+{
+    return number == SIGINT || number == SIGTERM;
+}
+
+static bool has_usual_action(int number)
+{
+    return ends_process(number) || number == SIGQUIT;
+}
+
+static void on_signal(int number)
+{
+    int error = errno;
+    if (ends_process(number) && !watched[number]) {
+        if (warned)
+            _exit(128 + number);
+        warned = 1;
+    }
+    arrived[number] = 1;
+    ev_async_send(loop->ev, &wake);
+    errno = error;
+}
+
+/* A handler rather than SIG_IGN, which programs that are started inherit. */
+static void on_broken_pipe(int number)
+{
+    (void) number;
+}
+
+static void handle(int number, void (*handler)(int), struct sigaction *former)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    sigfillset(&action.sa_mask);
+    sigaction(number, &action, former);
+}
+
+/* Whoever is told may end any watch: pop, put back, then call. */
+static void tell(int number)
+{
+    struct list now;
+    if (!watched[number]) {
+        if (has_usual_action(number))
+            usual_action(number);
+        return;
+    }
+    list_init(&now);
+    list_move(&now, &watches);
+    for (struct list *link; (link = list_pop(&now));) {
+        struct signal_watch *watch =
+            list_entry(link, struct signal_watch, link);
+        list_insert(&watches, link);
+        if (watch->number == number)
+            watch->arrived(watch);
+    }
+}
+
+static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
+{
+    (void) ev;
+    (void) watcher;
+    (void) events;
+    for (int number = 1; number < NSIG; number++)
+        if (arrived[number]) {
+            arrived[number] = 0;
+            tell(number);
+        }
+}
+
+void signal_watch_open(struct loop *on, void (*usual)(int number))
+{
+    loop = on;
+    usual_action = usual;
+    ev_async_init(&wake, on_wake);
+    ev_async_start(loop->ev, &wake);
+    handle(SIGINT, on_signal, &before[SIGINT]);
+    handle(SIGTERM, on_signal, &before[SIGTERM]);
+    handle(SIGQUIT, on_signal, &before[SIGQUIT]);
+    handle(SIGPIPE, on_broken_pipe, &before[SIGPIPE]);
+}
+
+void signal_watch_close(void)
+{
+    if (!loop)
+        return;
+    while (!list_empty(&watches))
+        signal_watch_stop(list_entry(watches.next, struct signal_watch, link));
+    sigaction(SIGINT, &before[SIGINT], NULL);
+    sigaction(SIGTERM, &before[SIGTERM], NULL);
+    sigaction(SIGQUIT, &before[SIGQUIT], NULL);
+    sigaction(SIGPIPE, &before[SIGPIPE], NULL);
+    ev_async_stop(loop->ev, &wake);
+}
+
+bool signal_watch_allowed(int number)
+{
+    switch (number) {
+    case SIGKILL:
+    case SIGSTOP:
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+        return false;
+    default:
+        return number > 0 && number < NSIG;
+    }
+}
+
+void signal_watch_start(struct signal_watch *watch)
+{
+    int number = watch->number;
+    list_insert(&watches, &watch->link);
+    if (watched[number]++)
+        return;
+    if (!has_usual_action(number))
+        handle(number, on_signal, number == SIGPIPE ? NULL : &before[number]);
+}
+
+void signal_watch_stop(struct signal_watch *watch)
+{
+    int number = watch->number;
+    if (list_empty(&watch->link))
+        return;
+    list_remove(&watch->link);
+    if (--watched[number])
+        return;
+    if (number == SIGPIPE)
+        handle(number, on_broken_pipe, NULL);
+    else if (!has_usual_action(number))
+        sigaction(number, &before[number], NULL);
+}

@@ -1,0 +1,82 @@
+#include "lua/drain.h"
+
+#include <errno.h>
+
+#include "event/stream.h"
+#include "lua/lua_timer.h"
+#include "lua/scheduler.h"
+#include "lua/task_internal.h"
+
+static ev_check check;
+static ev_timer grace_timer;
+
+/* Its peer has asked for nothing, and is owed nothing. */
+static bool nothing_under_way(const struct stream *stream)
+{
+    return stream->phase == STREAM_OPEN && stream->reading &&
+           buffer_length(&stream->input) == 0 &&
+           outqueue_length(&stream->output) == 0;
+}
+
+/* Calls `each` for every stream: it may end any of them. */
+static void each_stream(void (*each)(struct stream *))
+{
+    struct list *streams = &task_loop()->streams;
+    struct list now;
+    list_init(&now);
+    list_move(&now, streams);
+    for (struct list *link; (link = list_pop(&now));) {
+        list_insert(streams, link);
+        each(list_entry(link, struct stream, link));
+    }
+}
+
+static void end_if_idle(struct stream *stream)
+{
+    if (nothing_under_way(stream))
+        stream_fail(stream, ECANCELED, "the host is ending");
+}
+
+/* After the poll, when what has arrived has been handed to its readers. */
+static void after_poll(struct ev_loop *ev, ev_check *watcher, int events)
+{
+    (void) ev;
+    (void) watcher;
+    (void) events;
+    each_stream(end_if_idle);
+}
+
+static void grace_over(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    (void) ev;
+    (void) timer;
+    (void) events;
+    each_stream(stream_abort);
+    scheduler_stop(-1);
+}
+
+/* A listener that a listener's close closes has left the list. */
+static void close_all(struct list *drains)
+{
+    for (struct list *link; (link = list_pop(drains));) {
+        struct loop_call *call = list_entry(link, struct loop_call, link);
+        call->run(call);
+    }
+}
+
+void drain_begin(double grace)
+{
+    struct loop *loop = task_loop();
+    if (scheduler.draining)
+        return;
+    scheduler.draining = true;
+    close_all(&loop->drains);
+    lua_timer_release_host();
+    ev_check_init(&check, after_poll);
+    ev_set_priority(&check, EV_MINPRI);
+    ev_check_start(loop->ev, &check);
+    ev_init(&grace_timer, grace_over);
+    if (grace < 1e9)
+        loop_start_timer(loop, &grace_timer, grace, 0);
+    loop_stay_awake(loop);
+}
