@@ -19,7 +19,7 @@ void lua_type_new(lua_State *L, const char *name, const luaL_Reg *methods,
 
 static void (*const parts[])(lua_State *) = {
     lua_host_open,     lua_context_open, lua_task_open,   lua_stream_open,
-    lua_listener_open, lua_timer_open,   lua_signal_open,
+    lua_listener_open, lua_timer_open,   lua_signal_open, lua_watch_open,
 };
 
 /* Each is a chunk that is called with weir and core. */

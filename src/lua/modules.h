@@ -21,5 +21,6 @@ void lua_stream_open(lua_State *L);
 void lua_listener_open(lua_State *L);
 void lua_timer_open(lua_State *L);
 void lua_signal_open(lua_State *L);
+void lua_watch_open(lua_State *L);
 
 #endif

@@ -1,0 +1,183 @@
+/* weir.watch: tells when a descriptor is ready that another library owns.
+ *
+ * Level-triggered, and silent until the function has returned: it may wait,
+ * and what made the descriptor ready may still be there meanwhile. */
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "lua/arguments.h"
+#include "lua/handler.h"
+#include "lua/modules.h"
+#include "lua/task_internal.h"
+
+#define WATCH_TYPE "weir.watch"
+
+struct watch {
+    ev_io watcher;
+    struct handler handler;
+    int fd;
+    int events;
+    bool active;  /* not cancelled */
+    bool running; /* the function has not returned */
+    bool holding;
+    bool unref;
+};
+
+static void watch_settle(struct watch *watch)
+{
+    struct loop *loop = task_loop();
+    if (watch->active && !watch->running)
+        ev_io_start(loop->ev, &watch->watcher);
+    else
+        ev_io_stop(loop->ev, &watch->watcher);
+    loop_hold(loop, &watch->holding, watch->active && !watch->unref);
+    if (!watch->active && !watch->running)
+        handler_clear(&watch->handler);
+}
+
+/* One that raised has not dealt with what there is: it would raise for ever. */
+static void returned(void *owner, bool raised)
+{
+    struct watch *watch = owner;
+    watch->running = false;
+    if (raised)
+        watch->active = false;
+    watch_settle(watch);
+}
+
+static int push_closed(lua_State *L, int fd, int error)
+{
+    char text[80];
+    snprintf(text, sizeof text, "watch %d: %s", fd, error_text(error));
+    return push_failure(L, error, text);
+}
+
+static int push_events(lua_State *L, int events)
+{
+    const char *names[] = {"", "r", "w", "rw"};
+    int index = (events & EV_READ ? 1 : 0) + (events & EV_WRITE ? 2 : 0);
+    lua_pushstring(L, names[index]);
+    return 1;
+}
+
+/* EV_ERROR: libev has found that the descriptor is gone. */
+static void on_event(struct ev_loop *ev, ev_io *watcher, int events)
+{
+    struct watch *watch = watcher->data;
+    lua_State *L = task_state();
+    int count;
+    (void) ev;
+    if (events & EV_ERROR) {
+        watch->active = false;
+        count = push_closed(L, watch->fd, EBADF);
+    } else {
+        count = push_events(L, events);
+    }
+    struct task *task = handler_start(&watch->handler, count);
+    task_on_end(task, returned, watch);
+    watch->running = true;
+    watch_settle(watch);
+}
+
+static struct watch *check_watch(lua_State *L)
+{
+    return luaL_checkudata(L, 1, WATCH_TYPE);
+}
+
+static int check_events(lua_State *L, int index)
+{
+    static const char *const names[] = {"r", "w", "rw", NULL};
+    static const int events[] = {EV_READ, EV_WRITE, EV_READ | EV_WRITE};
+    return events[luaL_checkoption(L, index, NULL, names)];
+}
+
+/* weir.watch(fd, "r" or "w" or "rw", f) → handle: f(events) runs whenever the
+ * descriptor is ready, but not again before it returned; f(nil, message, code),
+ * the last time, if somebody has closed it. */
+static int weir_watch(lua_State *L)
+{
+    int fd = argument_fd(L, 1);
+    int events = check_events(L, 2);
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    if (fcntl(fd, F_GETFD) < 0)
+        return push_closed(L, fd, errno);
+    struct watch *watch = lua_newuserdata(L, sizeof *watch);
+    *watch =
+        (struct watch){.fd = fd,
+                       .events = events,
+                       .handler = {.object = LUA_NOREF, .function = LUA_NOREF}};
+    ev_io_init(&watch->watcher, on_event, fd, events);
+    watch->watcher.data = watch;
+    luaL_getmetatable(L, WATCH_TYPE);
+    lua_setmetatable(L, -2);
+    handler_set(L, &watch->handler, lua_gettop(L), 3);
+    watch->active = true;
+    watch_settle(watch);
+    return 1;
+}
+
+/* handle:set(events) → handle */
+static int watch_set(lua_State *L)
+{
+    struct watch *watch = check_watch(L);
+    watch->events = check_events(L, 2);
+    ev_io_stop(task_loop()->ev, &watch->watcher);
+    ev_io_set(&watch->watcher, watch->fd, watch->events);
+    watch_settle(watch);
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* Also what the collector calls. */
+static int watch_cancel(lua_State *L)
+{
+    struct watch *watch = check_watch(L);
+    watch->active = false;
+    watch_settle(watch);
+    return 0;
+}
+
+static int watch_set_unref(lua_State *L, bool unref)
+{
+    struct watch *watch = check_watch(L);
+    watch->unref = unref;
+    watch_settle(watch);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int watch_ref(lua_State *L)
+{
+    return watch_set_unref(L, false);
+}
+
+static int watch_unref(lua_State *L)
+{
+    return watch_set_unref(L, true);
+}
+
+static int watch_tostring(lua_State *L)
+{
+    struct watch *watch = check_watch(L);
+    lua_pushfstring(L, "weir.watch: fd %d%s", watch->fd,
+                    watch->active ? "" : " (over)");
+    return 1;
+}
+
+void lua_watch_open(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"set", watch_set},
+                                       {"cancel", watch_cancel},
+                                       {"ref", watch_ref},
+                                       {"unref", watch_unref},
+                                       {NULL, NULL}};
+    static const luaL_Reg meta[] = {
+        {"__gc", watch_cancel}, {"__tostring", watch_tostring}, {NULL, NULL}};
+    lua_type_new(L, WATCH_TYPE, methods, meta);
+    lua_pushcfunction(L, weir_watch);
+    lua_setfield(L, -2, "watch");
+}
