@@ -22,5 +22,7 @@ void lua_listener_open(lua_State *L);
 void lua_timer_open(lua_State *L);
 void lua_signal_open(lua_State *L);
 void lua_watch_open(lua_State *L);
+void lua_queue_open(lua_State *L);
+void lua_group_open(lua_State *L);
 
 #endif
