@@ -24,5 +24,6 @@ void lua_signal_open(lua_State *L);
 void lua_watch_open(lua_State *L);
 void lua_queue_open(lua_State *L);
 void lua_group_open(lua_State *L);
+void lua_coroutine_open(lua_State *L);
 
 #endif

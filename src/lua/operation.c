@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "event/stream.h"
 #include "lua/arguments.h"
+#include "lua/lua_coroutine.h"
 #include "lua/task_internal.h"
 
 /* What a coroutine that the script made yields to say: wait with me. */
@@ -71,7 +72,7 @@ static void clear_anchors(struct operation *op)
 
 bool call_may_wait(lua_State *L)
 {
-    return scheduler.current && scheduler.blocked == 0 && lua_isyieldable(L);
+    return lua_coroutine_may_wait(L);
 }
 
 static void check_may_wait(lua_State *L, const char *name)
@@ -113,6 +114,12 @@ void call_parse(lua_State *L, struct call *call, int index,
         check_may_wait(L, name);
 }
 
+static bool deadline_passed(lua_State *L)
+{
+    double deadline = lua_coroutine_deadline(L);
+    return deadline > 0 && loop_clock() >= deadline;
+}
+
 int call_refused(lua_State *L, struct call *call)
 {
     struct task *task = scheduler.current;
@@ -122,7 +129,7 @@ int call_refused(lua_State *L, struct call *call)
         task->cancelled = false;
         return call_fail(L, call, ECANCELED, NULL);
     }
-    if (task->deadline > 0 && loop_clock() >= task->deadline)
+    if (deadline_passed(L))
         return call_fail(L, call, ETIMEDOUT, NULL);
     return 0;
 }
@@ -206,8 +213,9 @@ struct operation *call_wait(lua_State *L, struct call *call,
     if (task) {
         task->state = TASK_WAITING;
         task->streak = 0;
-        if (task->deadline > 0) {
-            double left = task->deadline - loop_clock();
+        double deadline = lua_coroutine_deadline(L);
+        if (deadline > 0) {
+            double left = deadline - loop_clock();
             if (timeout < 0 || left < timeout)
                 timeout = left > 0 ? left : 0;
         }
@@ -238,7 +246,7 @@ static int refused(lua_State *L, struct operation *op)
     int error = 0;
     if (task->cancelled)
         error = ECANCELED;
-    else if (task->deadline > 0 && loop_clock() >= task->deadline)
+    else if (deadline_passed(op->where))
         error = ETIMEDOUT;
     if (!error)
         return 0;

@@ -66,11 +66,10 @@ struct scheduler {
     struct list ready, next;
     struct list tasks;      /* by `all` */
     struct list operations; /* by `all` */
-    unsigned blocked;       /* coroutines resumed where one cannot wait */
     unsigned last_id;
     unsigned failures; /* uncaught errors that were reported */
-    bool stopping;
     int exit_status;   /* of main chunk's error, exit or stop; -1: none */
+    bool stopping;
     bool draining; /* R24: nothing new, only what is under way */
     bool leaving;  /* scheduler_drain runs */
     ev_prepare prepare;
@@ -112,8 +111,8 @@ struct task *task_test(lua_State *L, int index);
 void task_push_handle(lua_State *L, struct task *task);
 /* Pushes what an ended task gave, its handle being at `handle` on L: what
  * join returns. */
-/* Everyone who joined is told; error report if nobody did. */
 int task_push_outcome(lua_State *L, struct task *task, int handle);
+/* Everyone who joined is told; error report if nobody did. */
 void task_tell_joins(struct task *task);
 
 /* The task's function and arguments leave its handle for a thread; false if it

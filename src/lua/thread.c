@@ -22,8 +22,9 @@ lua_State *thread_take(void)
 
 void thread_give(lua_State *thread, bool reusable)
 {
-    if (reusable && pooled < POOL) {
+    if (reusable)
         lua_settop(thread, 0);
+    if (reusable && pooled < POOL) {
         pool[pooled++] = thread;
         return;
     }
