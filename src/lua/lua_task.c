@@ -344,6 +344,14 @@ static int keep_traceback(lua_State *L)
     return 0;
 }
 
+/* error_text(error): whatever was raised, as text */
+static int error_text_of(lua_State *L)
+{
+    lua_settop(L, 1);
+    report_text(L, L);
+    return 1;
+}
+
 void lua_task_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -359,4 +367,6 @@ void lua_task_open(lua_State *L)
     lua_setfield(L, -2, "tasks");
     lua_pushcfunction(L, keep_traceback);
     lua_setfield(L, -3, "keep_traceback");
+    lua_pushcfunction(L, error_text_of);
+    lua_setfield(L, -3, "error_text");
 }

@@ -24,7 +24,8 @@ static void (*const parts[])(lua_State *) = {
 };
 
 /* Each is a chunk that is called with weir and core. */
-static const char *const lua_parts[] = {"weir.coroutine", "weir.channel", NULL};
+static const char *const lua_parts[] = {"weir.coroutine", "weir.channel",
+                                        "weir.deadline", NULL};
 
 void weir_open(lua_State *L)
 {

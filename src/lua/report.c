@@ -63,8 +63,21 @@ const char *report_text(lua_State *to, lua_State *L)
 static int kept_error = LUA_NOREF;
 static char *kept_traceback;
 
+static bool is_kept(lua_State *L, int index)
+{
+    if (!kept_traceback)
+        return false;
+    lua_pushvalue(L, index);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, kept_error);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
 void report_keep_traceback(lua_State *L, int index, const char *traceback)
 {
+    if (is_kept(L, index))
+        return;
     luaL_unref(L, LUA_REGISTRYINDEX, kept_error);
     free(kept_traceback);
     lua_pushvalue(L, index);
@@ -72,14 +85,14 @@ void report_keep_traceback(lua_State *L, int index, const char *traceback)
     kept_traceback = memory_copy(traceback, strlen(traceback));
 }
 
-static const char *take_kept(lua_State *L)
+void report_forget_traceback(void)
 {
     if (!kept_traceback)
-        return NULL;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, kept_error);
-    bool same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 1);
-    return same ? kept_traceback : NULL;
+        return;
+    luaL_unref(scheduler.L, LUA_REGISTRYINDEX, kept_error);
+    free(kept_traceback);
+    kept_error = LUA_NOREF;
+    kept_traceback = NULL;
 }
 
 /* Leaves what was raised on top of L, as it was. */
@@ -87,7 +100,7 @@ char *report_traceback(lua_State *L)
 {
     lua_State *M = scheduler.L;
     int top = lua_gettop(M);
-    const char *kept = take_kept(L);
+    const char *kept = is_kept(L, -1) ? kept_traceback : NULL;
     const char *text = report_text(M, L);
     luaL_traceback(M, L, text, 0);
     const char *whole = lua_tostring(M, -1);

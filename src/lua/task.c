@@ -176,6 +176,7 @@ static void task_run(struct task *task)
     lua_State *L = task->L;
     scheduler.current = task;
     task->state = TASK_RUNNING;
+    report_forget_traceback();
     int status = lua_resume(L, task->arguments);
     scheduler.current = NULL;
     if (status != LUA_YIELD)

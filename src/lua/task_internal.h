@@ -143,6 +143,8 @@ void report_unjoined_task(struct task *task);
 void report_unjoined(void);
 /* `error` at `index` is raised again: the traceback is of where it was. */
 void report_keep_traceback(lua_State *L, int index, const char *traceback);
+/* An error is raised again before anything else runs, or never. */
+void report_forget_traceback(void);
 const char *task_state_name(const struct task *task);
 void report_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Every task, what it waits for, and its traceback, on standard error. */
