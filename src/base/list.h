@@ -48,7 +48,9 @@ static inline struct list *list_pop(struct list *head)
     struct list *first = head->next;
     if (first == head)
         return NULL;
-    list_remove(first);
+    head->next = first->next;
+    first->next->previous = head;
+    list_init(first);
     return first;
 }
 

@@ -140,10 +140,10 @@ static const struct operation_class connect_class = {"connect", cancel_connect,
 static void try_addresses(struct connecting *connecting,
                           const struct net_address *addresses, size_t count)
 {
-    connecting->connector = connector_start(
-        task_loop(), connecting->name, addresses, count,
-        connecting->bound ? &connecting->source : NULL, connector_ended,
-        connecting);
+    connecting->connector =
+        connector_start(task_loop(), connecting->name, addresses, count,
+                        connecting->bound ? &connecting->source : NULL,
+                        connector_ended, connecting);
 }
 
 static void resolved(void *owner, int error,
@@ -155,8 +155,8 @@ static void resolved(void *owner, int error,
         try_addresses(connecting, addresses, count);
         return;
     }
-    char *message = memory_format("connect %s: %s", connecting->name,
-                                  error_text(error));
+    char *message =
+        memory_format("connect %s: %s", connecting->name, error_text(error));
     failed(connecting->box, error, message);
     free(message);
 }
@@ -172,9 +172,9 @@ static int start(struct connecting *connecting)
     }
     struct resolver *resolver = resolver_get(task_loop(), NULL, &error);
     if (resolver)
-        connecting->query = resolver_lookup(resolver, target->host,
-                                            target->port, AF_UNSPEC, resolved,
-                                            connecting);
+        connecting->query =
+            resolver_lookup(resolver, target->host, target->port, AF_UNSPEC,
+                            resolved, connecting);
     return error;
 }
 
