@@ -53,6 +53,19 @@ describe("the command line", function()
     assert.equal("1\tnil\n2\ttrue\n" .. folder .. "/show.lua\tx\n", out)
   end)
 
+  it("finds modules beside the script first", function()
+    assert.equal("found beside the script\n", output({ folder .. "/uses.lua" }))
+    assert.equal("found beside the script\n",
+      output({ "uses.lua", folder = folder }))
+  end)
+
+  it("runs chunks, scripts and standard input in a task", function()
+    local wait = "weir.sleep(0) print('waited')"
+    assert.equal("waited\n", output({ "-e", wait }))
+    assert.equal("waited\n", output({ stdin = wait }))
+    assert.equal("waited\n", output({ "-", stdin = wait }))
+  end)
+
   it("takes the value of a letter in the same argument", function()
     assert.equal("1\n", output({ "-eprint(1)" }))
   end)
@@ -127,6 +140,33 @@ describe("the command line", function()
     _, err, status = weir.run({ "-e", "error('early')", "-e", "print(1)" })
     assert.matches("early", err)
     assert.equal(1, status)
+  end)
+
+  it("fails with 1 on a module that cannot be loaded", function()
+    local _, err, status = weir.run({ "-l", "no.such", "-e", "print(1)" })
+    assert.matches("module 'no%.such' not found", err)
+    assert.equal(1, status)
+  end)
+
+  it("shows where an uncaught error came from", function()
+    local _, err = weir.run({ folder .. "/raises.lua" })
+    assert.matches("stack traceback:\n.*raises%.lua:1: in ", err)
+  end)
+
+  it("ends with the status that the script wants", function()
+    local _, err, status = weir.run({ "-e", "weir.exit(7)" })
+    assert.equal("", err)
+    assert.equal(7, status)
+    assert.equal(3, select(3, weir.run({ "-e", "os.exit(3)" })))
+    assert.equal(0, select(3, weir.run({ "-e", "os.exit(true)" })))
+    assert.equal(1, select(3, weir.run({ "-e", "os.exit(false)" })))
+  end)
+
+  it("ends with 130 when interrupted", function()
+    local out, _, status = weir.run({ "-e",
+      "io.popen('kill -INT $PPID'):close() weir.sleep(10) print('late')" })
+    assert.equal("", out)
+    assert.equal(130, status)
   end)
 
   it("fails with 1 when its output cannot be written", function()

@@ -1,0 +1,86 @@
+-- `weir --test`: busted's blocks wait, and what they start is theirs.
+local weir_binary = require("spec.support.weir")
+
+-- Runs one spec file made of `body`; its output and errors, and the status.
+local function run_spec(body, ...)
+  local folder = weir_binary.folder({ ["inner_spec.lua"] = body })
+  local out, err, status = weir_binary.run({
+    "--test", folder, "-o", "plainTerminal", ... })
+  weir_binary.remove(folder)
+  return out .. err, status
+end
+
+describe("weir --test", function()
+  it("lets every kind of block wait", function()
+    local output, status = run_spec([[
+      local count = 0
+      local function wait() weir.sleep(0.001) count = count + 1 end
+      describe("waiting", function()
+        wait()
+        setup(wait) teardown(wait) before_each(wait) after_each(wait)
+        it("is possible", function() finally(wait) wait() end)
+        it("was", function() assert.equal(7, count) end)
+      end)]])
+    assert.matches("2 successes / 0 failures / 0 errors", output)
+    assert.equal(0, status)
+  end)
+
+  it("fails when a spec does", function()
+    local output, status = run_spec([[
+      it("fails", function() weir.sleep(0) assert.equal(1, 2) end)]])
+    assert.matches("0 successes / 1 failure / 0 errors", output)
+    assert.matches("inner_spec.lua:1: Expected objects to be equal", output)
+    assert.equal(1, status)
+  end)
+
+  it("fails the spec whose task or callback fails", function()
+    local output, status = run_spec([[
+      it("has a task", function()
+        weir.spawn(function() assert.equal(1, 2) end)
+        weir.sleep(0.01)
+      end)
+      it("has a callback", function()
+        weir.after(0, function() error("in the callback") end)
+        weir.sleep(0.01)
+      end)
+      it("is fine", function() weir.sleep(0.01) end)]])
+    assert.matches("1 success / 1 failure / 1 error", output)
+    assert.matches("inner_spec.lua:6: in the callback", output)
+    assert.equal(1, status)
+  end)
+
+  it("fails when something goes wrong after its spec", function()
+    local output, status = run_spec([[
+      it("leaves", function() weir.after(0, function() error("left") end) end)
+      it("is fine", function() weir.sleep(0.01) end)]])
+    assert.matches("2 successes / 0 failures / 0 errors", output)
+    assert.matches("after its spec had ended: [^\n]*inner_spec.lua:1: left",
+      output)
+    assert.equal(1, status)
+  end)
+
+  it("ends although a spec left something open", function()
+    local output, status = run_spec([[
+      it("listens", function() weir.listen("127.0.0.1:0", print) end)]])
+    assert.matches("1 success / 0 failures", output)
+    assert.equal(0, status)
+  end)
+
+  it("passes its arguments on", function()
+    local output = run_spec([[
+      it("one", function() end)
+      it("two", function() end)]], "--filter=two", "-o", "TAP")
+    assert.equal("ok 1 - two\n1..1\n", output)
+    local _, err, status = weir_binary.run({ "--test", "--nosuch" })
+    assert.matches("^weir %-%-test: error: unknown/bad flag: %-%-nosuch", err)
+    assert.equal(1, status)
+  end)
+
+  it("says how to get busted", function()
+    local _, err, status = weir_binary.run({ "-e", "package.path = ''",
+      "--test", env = { LUA_PATH = "" } })
+    assert.matches("^weir: %-%-test needs busted %(Debian: apt install " ..
+      "lua%-busted%): [^\n]+\n$", err)
+    assert.equal(1, status)
+  end)
+end)
