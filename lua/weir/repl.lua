@@ -17,38 +17,51 @@ local current = { task = nil, editing = false, interrupted = false }
 -- What tells a chunk's task, and all that it started, from others.
 local MARK = {}
 
+-- What an interrupted chunk is raised.
+local INTERRUPT = setmetatable({}, {
+  __tostring = function() return "interrupted" end,
+})
+
+-- Drops the value in front of an expression's.
+local function behind_first(_, ...) return ... end
+
+local function pass(...) return ... end
+
 --- Compiles what was typed, as an expression if it can be one. Returns the
---- chunk; or nil, a message, and whether more lines may complete it.
+--- chunk and what to pass its results through; or nil, a message, and whether
+--- more lines may complete it.
 function M.compile(text)
   local expression = text:match("^%s*=(.*)$")
-  local chunk, message = loadstring("return " .. (expression or text), "=stdin")
-  if not chunk and not expression then
-    chunk, message = loadstring(text, "=stdin")
-  end
-  if chunk then return chunk end
+  -- Not its value alone: errors in a tail call could not say where.
+  local chunk, message =
+    loadstring("return nil, " .. (expression or text), "=stdin")
+  if chunk then return chunk, behind_first end
+  if not expression then chunk, message = loadstring(text, "=stdin") end
+  if chunk then return chunk, pass end
   return nil, message, message:find("'<eof>'$") ~= nil
 end
 
 -- Without the frames that are the REPL's own.
-local function traceback(message)
-  if type(message) ~= "string" then message = tostring(message) end
-  local text = debug.traceback(message, 2)
+local function traceback(raised)
+  if raised == INTERRUPT then return "interrupted" end
+  local text = debug.traceback(tostring(raised), 2)
   return (text:gsub("\n%s*%[C%]: in function 'xpcall'.*", ""))
 end
 
-local function print_results(succeeded, ...)
-  if not succeeded then
-    io.stderr:write(..., "\n")
-  elseif select("#", ...) > 0 then
-    print(...)
-  end
+local function print_values(...)
+  if select("#", ...) > 0 then print(...) end
 end
 
-local function evaluate(chunk)
+local function check(succeeded, ...)
+  if succeeded then return ... end
+  io.stderr:write(..., "\n")
+end
+
+local function evaluate(chunk, filter)
   weir.locals()[MARK] = current
-  print_results(xpcall(function()
-    print_results(true, chunk())
-  end, traceback))
+  -- Printing calls __tostring, which may raise in its turn.
+  check(xpcall(print_values, traceback,
+    filter(check(xpcall(chunk, traceback)))))
 end
 
 -- Cancelling ends the wait; a loop around it would start the next one. So
@@ -57,7 +70,7 @@ local function raise_in_chunk()
   debug.sethook(function()
     if weir.locals()[MARK] ~= current then return end
     debug.sethook()
-    error("interrupted", 2)
+    error(INTERRUPT)
   end, "", 1)
 end
 
@@ -104,6 +117,7 @@ local function terminal_reader()
   local path = history_path()
   if path then readline.recall(path) end
   readline.completer(complete.candidates)
+  weir.signal("CONT", readline.resume)
   return function(prompt)
     current.editing = true
     local line = in_task(edit_line, prompt)
@@ -128,13 +142,13 @@ end
 -- Takes in one more line; returns what of the chunk is still incomplete.
 local function take_line(pending, line)
   local text = pending == "" and line or pending .. "\n" .. line
-  local chunk, message, incomplete = M.compile(text)
+  local chunk, filter, incomplete = M.compile(text)
   if incomplete then return text end
   if chunk then
-    in_task(evaluate, chunk)
+    in_task(evaluate, chunk, filter)
     debug.sethook()
   else
-    io.stderr:write(message, "\n")
+    io.stderr:write(filter, "\n")
   end
   return ""
 end
@@ -146,6 +160,7 @@ function M.run()
   local editing = terminal and readline.load()
   local read = editing and terminal_reader() or plain_reader(terminal)
   local pending = ""
+  readline.end_stuck_chunks()
   weir.signal("INT", function()
     if current.editing then
       interrupt_editing(pending)

@@ -17,6 +17,7 @@ static struct sigaction before[NSIG];
 static volatile sig_atomic_t arrived[NSIG];
 static volatile sig_atomic_t watched[NSIG];
 static volatile sig_atomic_t warned;
+static volatile sig_atomic_t impatient;
 
 static bool ends_process(int number)
 {
@@ -36,6 +37,8 @@ static void on_signal(int number)
             _exit(128 + number);
         warned = 1;
     }
+    if (number == SIGINT && impatient && arrived[number])
+        _exit(128 + number);
     arrived[number] = 1;
     ev_async_send(loop->ev, &wake);
     errno = error;
@@ -151,4 +154,9 @@ void signal_watch_stop(struct signal_watch *watch)
         handle(number, on_broken_pipe, NULL);
     else if (!has_usual_action(number))
         sigaction(number, &before[number], NULL);
+}
+
+void signal_watch_impatient(void)
+{
+    impatient = 1;
 }

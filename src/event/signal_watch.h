@@ -36,4 +36,8 @@ void signal_watch_start(struct signal_watch *watch);
 /* Idempotent. The last one gone, the signal does what is usual again. */
 void signal_watch_stop(struct signal_watch *watch);
 
+/* From now on SIGINT ends the process when the one before has not been told
+ * yet, even if it is watched. */
+void signal_watch_impatient(void);
+
 #endif

@@ -1,4 +1,4 @@
-/* Leaving: weir.stop, weir.exit, os.exit. */
+/* Leaving: weir.stop, weir.exit, os.exit; and weir.version. */
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +33,8 @@ void lua_host_open(lua_State *L)
     lua_setfield(L, -2, "stop");
     lua_pushcfunction(L, weir_exit);
     lua_setfield(L, -2, "exit");
+    lua_pushliteral(L, WEIR_VERSION);
+    lua_setfield(L, -2, "version");
     lua_getglobal(L, "os");
     lua_pushcfunction(L, weir_exit);
     lua_setfield(L, -2, "exit");

@@ -9,6 +9,7 @@
 #include "lua/lua_readline.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,12 +20,18 @@
 #include <readline/history.h>
 #include <readline/readline.h>
 
+#include "event/signal_watch.h"
+
 #define SYMBOLS(_) \
     _(rl_callback_handler_install) \
     _(rl_callback_handler_remove) \
     _(rl_callback_read_char) \
+    _(rl_cleanup_after_signal) \
+    _(rl_reset_after_signal) \
+    _(rl_forced_update_display) \
     _(rl_getc) \
     _(rl_getc_function) \
+    _(rl_instream) \
     _(rl_end) \
     _(rl_readline_name) \
     _(rl_catch_signals) \
@@ -110,6 +117,19 @@ static int readline_feed(lua_State *L)
     lua_pushlstring(L, editor.input,
                     (size_t) (editor.input_end - editor.input));
     return 2;
+}
+
+/* readline.resume(): the process was stopped; its terminal is the shell's
+ * until this takes it back. */
+static int readline_resume(lua_State *L)
+{
+    (void) L;
+    if (!editor.active)
+        return 0;
+    lib.rl_cleanup_after_signal();
+    lib.rl_reset_after_signal();
+    lib.rl_forced_update_display();
+    return 0;
 }
 
 /* readline.stop() → was there text in the line? */
@@ -210,6 +230,9 @@ static int readline_load(lua_State *L)
         *lib.rl_readline_name = "weir";
         *lib.rl_catch_signals = 0; /* they are the host's */
         *lib.rl_getc_function = next_byte;
+        /* Its own: weir.stdin may be closed before the terminal is restored. */
+        int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        *lib.rl_instream = fd < 0 ? stdin : fdopen(fd, "r");
         atexit(restore_terminal);
     }
     lua_pushboolean(L, loaded);
@@ -223,11 +246,22 @@ static int readline_terminal(lua_State *L)
     return 1;
 }
 
+/* readline.end_stuck_chunks(): the interrupt key, pressed twice, ends a chunk
+ * that never waits, and the process with it. */
+static int readline_end_stuck_chunks(lua_State *L)
+{
+    (void) L;
+    signal_watch_impatient();
+    return 0;
+}
+
 static const luaL_Reg functions[] = {
+    {"end_stuck_chunks", readline_end_stuck_chunks},
     {"load", readline_load},
     {"terminal", readline_terminal},
     {"start", readline_start},
     {"feed", readline_feed},
+    {"resume", readline_resume},
     {"stop", readline_stop},
     {"remember", readline_remember},
     {"recall", readline_recall},
