@@ -197,6 +197,9 @@ void stream_finish(struct stream *stream)
         close(fd);
     stream->phase = STREAM_CLOSED;
     outqueue_clear(&stream->output);
+    if (stream->finished)
+        stream->finished(stream->finished_owner);
+    stream->finished = NULL;
     stream_retain(stream);
     stream_tell_waiters(stream,
                         stream->over_error ? stream->over_error : ERROR_CLOSED);

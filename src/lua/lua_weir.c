@@ -25,11 +25,13 @@ static void (*const parts[])(lua_State *) = {
 
 /* Each is a chunk that is called with weir and core. */
 static const char *const lua_parts[] = {"weir.coroutine", "weir.channel",
-                                        "weir.deadline", NULL};
+                                        "weir.deadline", "weir.stream", NULL};
 
 void weir_open(lua_State *L)
 {
     lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, "weir.core");
     lua_newtable(L);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         parts[i](L);

@@ -165,7 +165,9 @@ static void cdata_to_string(lua_State *L, int index)
     enum { CDATA = 10 }; /* LuaJIT's own type */
     if (lua_type(L, index) != CDATA)
         return;
-    lua_getfield(L, LUA_REGISTRYINDEX, "weir.bytes_of");
+    lua_getfield(L, LUA_REGISTRYINDEX, "weir.core");
+    lua_getfield(L, -1, "bytes_of");
+    lua_remove(L, -2);
     lua_pushvalue(L, index);
     if (lua_istable(L, index + 1))
         lua_pushvalue(L, index + 1);

@@ -318,7 +318,7 @@ char *operation_message(struct operation *op, int error)
         op->class->describe(op, target, sizeof target);
     const char *space = target[0] ? " " : "";
     if (error == ETIMEDOUT && op->timeout >= 0)
-        return memory_format("%s%s%s: timed out after %.6g s", op->class->name,
+        return memory_format("%s%s%s: timed out after %.3g s", op->class->name,
                              space, target, op->timeout);
     return memory_format("%s%s%s: %s", op->class->name, space, target,
                          error_text(error));

@@ -78,7 +78,7 @@ static void nothing_left(void)
     bool settled =
         list_empty(&scheduler.operations) && list_empty(&loop->streams);
     if (!settled && scheduler.quiet < 3) {
-        if (scheduler.quiet++ == 0)
+        if (scheduler.quiet++ == 1)
             collect(collect_all);
         loop_stay_awake(loop);
         return;
@@ -104,10 +104,10 @@ void scheduler_idle(bool ran)
         ev_timer_set(&scheduler.collector, COLLECT_INTERVAL, COLLECT_INTERVAL);
         ev_timer_start(loop->ev, &scheduler.collector);
     }
+    if (ran || loop->holds > 0)
+        scheduler.quiet = 0;
     if (loop->holds == 0)
         nothing_left();
-    else
-        scheduler.quiet = 0;
 }
 
 /* --- running -------------------------------------------------------------- */

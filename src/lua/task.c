@@ -122,7 +122,9 @@ static void task_raised(struct task *task)
     char *traceback = report_traceback(task->L);
     if (task->handled)
         task_keep_error(task);
-    if (context_catch(task, traceback))
+    bool taken = task->joined || !list_empty(&task->joins) ||
+                 !list_empty(&task->hooks);
+    if (!taken && context_catch(task, traceback))
         task->joined = true;
     else if (task->main)
         task_main_failed(traceback);
@@ -214,6 +216,8 @@ static void turn(struct ev_loop *ev, ev_prepare *prepare, int events)
     (void) prepare;
     loop->turn++;
     bool ran = task_runnable();
+    /* What was put off comes first: it has waited longer. */
+    list_move(&scheduler.next, &scheduler.ready);
     list_move(&scheduler.ready, &scheduler.next);
     loop_again(loop);
     run_ready();

@@ -1,0 +1,71 @@
+/* Many connections: what they cost to come and go, and to keep. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "link.h"
+#include "measure.h"
+#include "workload.h"
+
+enum { SIZE = 64 };
+
+static void exchange(struct link *link)
+{
+    static const struct message_form form = {MESSAGE_LINE, SIZE};
+    char sent[SIZE], answer[SIZE];
+
+    message_make(&form, sent, sent);
+    link_send_all(link, sent, SIZE);
+    link_receive_all(link, answer, SIZE);
+    if (memcmp(sent, answer, SIZE) != 0)
+        fail("what came back is not what was sent");
+}
+
+static struct link *open_all(const struct workload_options *options,
+                             int count)
+{
+    struct link *links = calloc((size_t)count, sizeof *links);
+
+    if (!links)
+        fail("out of memory");
+    for (int i = 0; i < count; i++) {
+        link_open(&links[i], options->port);
+        exchange(&links[i]);
+    }
+    return links;
+}
+
+/* Opens so many, one line each, then closes them all; again and again. */
+void workload_connections(const struct workload_options *options)
+{
+    int count = options->connections;
+    struct measure measure;
+
+    measure_start(&measure, options->pid);
+    for (int i = 0; i < options->repeat; i++) {
+        struct link *links = open_all(options, count);
+        for (int j = 0; j < count; j++)
+            link_finish(&links[j]);
+        free(links);
+        measure_settle(&measure);
+    }
+    measure_stop(&measure);
+    measure_print(&measure, (uint64_t)options->repeat * (uint64_t)count);
+}
+
+/* What so many more of them hold, idle, after one line each. The first tenth
+ * is not counted: it pays for what all share. */
+void workload_idle(const struct workload_options *options)
+{
+    int count = options->connections;
+
+    open_all(options, count / 10);
+    sleep(1);
+    long before = measure_resident(options->pid);
+    open_all(options, count);
+    sleep(1);
+    long after = measure_resident(options->pid);
+    printf("units=%d resident=%ld\n", count, after - before);
+}

@@ -1,0 +1,110 @@
+describe("connect", function()
+  it("says what was refused, and the code", function()
+    local listener = weir.listen("127.0.0.1:0", function() end)
+    local address = listener:address()
+    listener:close()
+    local stream, message, code = weir.connect(address)
+    assert.is_nil(stream)
+    assert.equal("ECONNREFUSED", code)
+    assert.equal("connect " .. address .. ": Connection refused", message)
+  end)
+
+  it("names what is wrong with an address", function()
+    for _, address in ipairs({ "nonsense", "127.0.0.1", "[::1", ":80", "host:99999" }) do
+      local stream, message, code = weir.connect(address)
+      assert.is_nil(stream)
+      assert.equal("EINVAL", code)
+      assert.matches(address, message, 1, true)
+    end
+  end)
+
+  it("fails for a name that does not exist", function()
+    local _, _, code = weir.connect("no-such-host.invalid:80", { timeout = 10 })
+    assert.is_string(code)
+  end)
+
+  it("queues writes made meanwhile, and completes first", function()
+    local got = weir.channel(1)
+    local listener = weir.listen("127.0.0.1:0", function(stream)
+      got:put(stream:read_until("\n"))
+    end)
+    local order, done = {}, weir.channel(1)
+    local stream = weir.stream()
+    stream:connect(listener:address(), function(s)
+      order[#order + 1] = s == stream and "connected"
+    end)
+    stream:write("early\n", function()
+      order[#order + 1] = "written"
+      done:put(true)
+    end)
+    assert.equal("early\n", got:get())
+    done:get()
+    assert.same({ "connected", "written" }, order)
+    stream:close()
+    listener:close()
+  end)
+
+  it("fails writes and reads that waited when it is closed", function()
+    local stream = weir.stream()
+    local codes = weir.channel(3)
+    stream:connect("127.0.0.1:1", function(_, _, code) codes:put(code) end)
+    stream:read_bytes(1, function(_, _, code) codes:put(code) end)
+    stream:close()
+    assert.equal("ECLOSED", codes:get())
+    assert.equal("ECLOSED", codes:get())
+  end)
+end)
+
+describe("listen", function()
+  it("refuses a port in use", function()
+    local listener = weir.listen("127.0.0.1:0", function() end)
+    local other, message, code = weir.listen(listener:address(), function() end)
+    assert.is_nil(other)
+    assert.equal("EADDRINUSE", code)
+    assert.matches(listener:address(), message, 1, true)
+    listener:close()
+    listener:close()
+  end)
+
+  it("removes its own unix socket on close", function()
+    local path = os.tmpname() .. ".sock"
+    local listener = weir.listen("unix:" .. path, function() end)
+    assert.equal("unix:" .. path, listener:address())
+    local _, _, code = weir.listen("unix:" .. path, function() end)
+    assert.equal("EADDRINUSE", code)
+    listener:close()
+    assert.is_nil(io.open(path))
+  end)
+
+  it("accepts no more than max_connections at once, and refuses nobody", function()
+    local open, most, served = 0, 0, 0
+    local listener = weir.listen("127.0.0.1:0", { max_connections = 2 }, function(stream)
+      open = open + 1
+      most = math.max(most, open)
+      stream:read_until("\n")
+      stream:write("ok\n")
+      open, served = open - 1, served + 1
+      stream:close()
+    end)
+    local tasks = {}
+    for i = 1, 10 do
+      tasks[i] = weir.spawn(function()
+        local stream = assert(weir.connect(listener:address()))
+        stream:write("go\n")
+        local answer = stream:read_until("\n")
+        stream:close()
+        return answer
+      end)
+    end
+    for _, answer in ipairs(weir.all(tasks)) do assert.equal("ok\n", answer) end
+    assert.equal(10, served)
+    assert.is_true(most <= 2)
+    listener:close()
+  end)
+
+  it("adopts a descriptor that is no socket as an error", function()
+    local _, message, code = weir.connect("fd:9999")
+    assert.equal("EBADF", code)
+    assert.matches("fd:9999", message, 1, true)
+  end)
+end)
