@@ -122,8 +122,8 @@ static void task_raised(struct task *task)
     char *traceback = report_traceback(task->L);
     if (task->handled)
         task_keep_error(task);
-    bool taken = task->joined || !list_empty(&task->joins) ||
-                 !list_empty(&task->hooks);
+    bool taken =
+        task->joined || !list_empty(&task->joins) || !list_empty(&task->hooks);
     if (!taken && context_catch(task, traceback))
         task->joined = true;
     else if (task->main)
