@@ -38,7 +38,9 @@ function M.compile(text)
   if chunk then return chunk, behind_first end
   if not expression then chunk, message = loadstring(text, "=stdin") end
   if chunk then return chunk, pass end
-  return nil, message, message:find("'<eof>'$") ~= nil
+  local begun = message:find("'<eof>'$") and
+    not message:find("unfinished string", 1, true)
+  return nil, message, begun or false
 end
 
 -- Without the frames that are the REPL's own.
@@ -86,8 +88,9 @@ end
 local function in_task(f, ...)
   current.interrupted = false
   current.task = weir.spawn(f, ...)
-  local result = current.task:join()
+  local result, message, code = current.task:join()
   current.task = nil
+  if code == "ETASK" then error(message, 0) end
   return result
 end
 
