@@ -29,10 +29,9 @@ static struct net_address refusing(void)
 /* "4a 6b 4c": families and names, in and out. */
 static void check_order(const char *in, const char *out)
 {
-    struct net_address addresses[8], ordered[8];
+    struct net_address addresses[8] = {0}, ordered[8];
     size_t count = (strlen(in) + 1) / 3;
     for (size_t i = 0; i < count; i++) {
-        memset(&addresses[i], 0, sizeof addresses[i]);
         addresses[i].as.any.sa_family = in[3 * i] == '4' ? AF_INET : AF_INET6;
         addresses[i].length = (socklen_t) in[3 * i + 1];
     }

@@ -35,6 +35,7 @@ struct socket {
 /* c-ares cannot cancel one query: a cancelled one stays, without a callback,
  * until it is answered. */
 struct resolver_query {
+    struct list link;          /* queries */
     struct resolver *resolver; /* NULL when it has answered, */
     struct loop_call deliver;  /* and this waits */
     resolver_found *found;
@@ -42,13 +43,19 @@ struct resolver_query {
     void *owner;
     bool cancelled;
     int status;
+    in_port_t port; /* in network order */
     struct net_address *addresses;
     size_t count;
     unsigned char *message;
     size_t size;
 };
 
+_Static_assert(RESOLVER_NO_DATA == ERROR_RESOLVE - ARES_ENODATA, "ares.h");
+_Static_assert(RESOLVER_BAD_NAME == ERROR_RESOLVE - ARES_EBADNAME, "ares.h");
+_Static_assert(RESOLVER_BAD_ANSWER == ERROR_RESOLVE - ARES_EBADRESP, "ares.h");
+
 static struct resolver *resolvers;
+static struct list queries = {&queries, &queries};
 
 static void update_timer(struct resolver *resolver)
 {
@@ -242,17 +249,9 @@ struct resolver *resolver_get(struct loop *loop, const char *servers,
     return resolver;
 }
 
-void resolver_free_all(void)
-{
-    while (resolvers) {
-        struct resolver *resolver = resolvers;
-        resolvers = resolver->next;
-        resolver_free(resolver);
-    }
-}
-
 static void query_free(struct resolver_query *query)
 {
+    list_remove(&query->link);
     list_remove(&query->deliver.link);
     free(query->addresses);
     free(query->message);
@@ -276,6 +275,7 @@ static void on_deliver(struct loop_call *call)
 static struct resolver_query *query_new(struct resolver *resolver, void *owner)
 {
     struct resolver_query *query = memory_new(sizeof *query);
+    list_insert(&queries, &query->link);
     list_init(&query->deliver.link);
     query->deliver.run = on_deliver;
     query->resolver = resolver;
@@ -340,6 +340,16 @@ static void add_address(struct resolver_query *query,
     query->addresses[query->count++] = *address;
 }
 
+static void set_port(struct net_address *address, in_port_t port)
+{
+    struct sockaddr_in *four = (void *) &address->as;
+    struct sockaddr_in6 *six = (void *) &address->as;
+    if (four->sin_family == AF_INET)
+        four->sin_port = port;
+    else
+        six->sin6_port = port;
+}
+
 static void on_addresses(void *data, int status, int timeouts,
                          struct ares_addrinfo *info)
 {
@@ -351,6 +361,7 @@ static void on_addresses(void *data, int status, int timeouts,
         if (node->ai_addrlen > sizeof address.as)
             continue;
         memcpy(&address.as, node->ai_addr, node->ai_addrlen);
+        set_port(&address, query->port);
         add_address(query, &address);
     }
     if (info)
@@ -388,12 +399,13 @@ struct resolver_query *resolver_lookup(struct resolver *resolver,
         return query;
     }
     struct ares_addrinfo_hints hints = {.ai_family = family,
-                                        .ai_socktype = SOCK_STREAM,
-                                        .ai_flags = ARES_AI_NUMERICSERV};
+                                        .ai_socktype = SOCK_STREAM};
     /* c-ares knows it from /etc/hosts or by itself. */
     if (is_localhost(host))
         host = "localhost";
-    ares_getaddrinfo(resolver->channel, host, port, &hints, on_addresses,
+    /* Not c-ares' business: it refuses port 0. */
+    query->port = htons((uint16_t) strtoul(port, NULL, 10));
+    ares_getaddrinfo(resolver->channel, host, NULL, &hints, on_addresses,
                      query);
     update_timer(resolver);
     return query;
@@ -420,4 +432,16 @@ struct resolver_query *resolver_query(struct resolver *resolver,
     ares_query(resolver->channel, name, 1, type, on_answer, query);
     update_timer(resolver);
     return query;
+}
+
+void resolver_free_all(void)
+{
+    while (resolvers) {
+        struct resolver *resolver = resolvers;
+        resolvers = resolver->next;
+        resolver_free(resolver);
+    }
+    /* Those that were about to be delivered. */
+    for (struct list *link; (link = list_pop(&queries));)
+        query_free(list_entry(link, struct resolver_query, link));
 }

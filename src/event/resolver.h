@@ -10,11 +10,19 @@
 
 #include <stddef.h>
 
+#include "base/error.h"
 #include "event/loop.h"
 #include "io/net.h"
 
 #define RESOLVER_TIMEOUT 2000 /* milliseconds */
 #define RESOLVER_TRIES 3
+
+/* Those of c-ares' errors that others need to name. */
+enum {
+    RESOLVER_NO_DATA = ERROR_RESOLVE - 1,    /* no record of that type */
+    RESOLVER_BAD_NAME = ERROR_RESOLVE - 8,   /* no name at all */
+    RESOLVER_BAD_ANSWER = ERROR_RESOLVE - 10 /* malformed */
+};
 
 struct resolver;
 struct resolver_query;
@@ -33,8 +41,8 @@ typedef void resolver_answered(void *owner, int error,
 struct resolver *resolver_get(struct loop *loop, const char *servers,
                               int *error);
 
-/* The addresses of `host`, with `port` in each, in RFC 6724's order, without
- * duplicates, at least one. `family`: AF_INET, AF_INET6 or AF_UNSPEC. A
+/* The addresses of `host`, with `port` (digits) in each, in RFC 6724's order,
+ * without duplicates, at least one. `family`: AF_INET, AF_INET6 or AF_UNSPEC. A
  * numeric `host` needs no server. */
 struct resolver_query *resolver_lookup(struct resolver *resolver,
                                        const char *host, const char *port,
