@@ -297,12 +297,34 @@ static bool skip_questions(struct cursor *cursor, uint32_t *answers)
     return true;
 }
 
+static void ignore_record(void *context, const char *name, const char *type,
+                          uint32_t ttl)
+{
+    (void) context, (void) name, (void) type, (void) ttl;
+}
+
+static void ignore_number(void *context, const char *field, uint32_t value)
+{
+    (void) context, (void) field, (void) value;
+}
+
+static void ignore_text(void *context, const char *field, const char *data,
+                        size_t size)
+{
+    (void) context, (void) field, (void) data, (void) size;
+}
+
+static const struct dns_visitor nobody = {NULL, ignore_record, ignore_number,
+                                          ignore_text, ignore_text};
+
 int dns_visit(const unsigned char *message, size_t size, int type,
               const struct dns_visitor *visitor)
 {
     struct cursor cursor = {message, message, message + size, size};
     uint32_t answers;
     int count = 0;
+    if (!visitor)
+        visitor = &nobody;
     if (!skip_questions(&cursor, &answers))
         return -1;
     while (answers-- > 0) {

@@ -33,7 +33,7 @@ int dns_type(const char *name);
 
 /* Visits the records of `type` (DNS_ANY: all) in a message's answer section.
  * How many there are; -1 if the message is malformed, after some may have
- * been visited. */
+ * been visited. `visitor` NULL: only counts. */
 int dns_visit(const unsigned char *message, size_t size, int type,
               const struct dns_visitor *visitor);
 
