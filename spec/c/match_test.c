@@ -46,7 +46,7 @@ static void check_step(const struct match *match, const struct list *list,
                        size_t length)
 {
     size_t end;
-    int index;
+    int index = -1;
     enum match_answer answer = ask(match, place, data, length, false);
     CHECK(answer == oracle(list, data, length, match->max, &end, &index));
     if (answer != MATCH_FOUND)
