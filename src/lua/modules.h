@@ -26,5 +26,6 @@ void lua_watch_open(lua_State *L);
 void lua_queue_open(lua_State *L);
 void lua_group_open(lua_State *L);
 void lua_coroutine_open(lua_State *L);
+void lua_certificate_open(lua_State *L);
 
 #endif

@@ -1,0 +1,41 @@
+/* What TLS is given: PEM, as text or as the path of a file. */
+#ifndef WEIR_TLS_PEM_H
+#define WEIR_TLS_PEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct bio_st;
+struct x509_st;
+struct evp_pkey_st;
+
+/* What may be wrong with it: 0, an errno or ERROR_TLS, and words for it that
+ * name the file; to be freed. */
+struct tls_fault {
+    int error;
+    char *message;
+};
+
+/* "/etc/key.pem", or "PEM text"; to be freed. */
+char *tls_pem_name(const char *source, size_t size);
+
+/* To read it from; NULL if the file cannot be read. */
+struct bio_st *tls_pem_open(const char *source, size_t size,
+                            struct tls_fault *fault);
+
+/* Calls `visit` with each certificate in it, of which there must be one. */
+bool tls_pem_each_certificate(const char *source, size_t size,
+                              void (*visit)(void *context,
+                                            struct x509_st *certificate),
+                              void *context, struct tls_fault *fault);
+
+/* The first certificate, the private key in it. NULL: see `fault`. */
+struct x509_st *tls_pem_certificate(const char *source, size_t size,
+                                    struct tls_fault *fault);
+struct evp_pkey_st *tls_pem_key(const char *source, size_t size,
+                                struct tls_fault *fault);
+
+/* Why OpenSSL failed last, in its words; empties its error queue. */
+const char *tls_reason(void);
+
+#endif
