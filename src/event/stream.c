@@ -19,7 +19,15 @@ static void deaf_result(struct stream *stream, int error)
     (void) error;
 }
 
-static const struct stream_events deaf = {deaf_result, deaf_result,
+static void deaf_copied(struct stream *stream, const struct copy *copy,
+                        int error)
+{
+    (void) stream;
+    (void) copy;
+    (void) error;
+}
+
+static const struct stream_events deaf = {deaf_result, deaf_result, deaf_copied,
                                           deaf_result};
 
 /* --- watchers ------------------------------------------------------------ */
@@ -125,6 +133,7 @@ struct stream *stream_new(struct loop *loop,
     list_init(&stream->grave);
     list_init(&stream->link);
     list_init(&stream->waiters);
+    list_init(&stream->copies);
     list_init(&stream->flush_call.link);
     list_init(&stream->again_call.link);
     list_insert(&loop->streams, &stream->link);
@@ -326,7 +335,8 @@ static int stream_over_now(const struct stream *stream)
 {
     if (stream->input_error && stream->input_error != ERROR_EOF)
         return stream->input_error;
-    if (stream->reading || buffer_length(&stream->input) > 0 || stream->view)
+    if (stream->reading || buffer_length(&stream->input) > 0 || stream->view ||
+        stream->copy)
         return 0;
     if (stream->output_error)
         return stream->input_error || stream->transport->drained
@@ -335,7 +345,7 @@ static int stream_over_now(const struct stream *stream)
     if (stream->input_error != ERROR_EOF || stream->options.half_open)
         return 0;
     if (stream->busy || outqueue_length(&stream->output) > 0 ||
-        !list_empty(&stream->waiters))
+        !list_empty(&stream->waiters) || !list_empty(&stream->copies))
         return 0;
     return ERROR_EOF;
 }

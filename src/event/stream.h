@@ -22,6 +22,7 @@
 
 enum { STREAM_WAIT = 1 << 30 };
 
+struct copy;
 struct stream;
 
 struct stream_options {
@@ -41,6 +42,8 @@ struct stream_events {
     void (*read_done)(struct stream *, int error);
     /* connect or handshake ended. */
     void (*ready)(struct stream *, int error);
+    /* A copy from it, begun with copy_start, is over: 0, or an error. */
+    void (*copied)(struct stream *, const struct copy *, int error);
     /* The stream is over and somebody asked to be told (R17). Once. */
     void (*over)(struct stream *, int error);
 };
@@ -84,6 +87,8 @@ struct stream {
     struct buffer input;
     struct outqueue output;
     struct list waiters; /* struct stream_waiter, in order of `until` */
+    struct list copies;  /* struct copy, into this one */
+    struct copy *copy;   /* from this one: it is what reads */
     struct match match;
     struct match_place place;
     struct match_found found; /* result of a read that is done */

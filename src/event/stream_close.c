@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "event/copy.h"
 #include "event/stream_internal.h"
 #include "io/net.h"
 
@@ -24,6 +25,7 @@ static void stream_end(struct stream *stream, int error, const char *reason)
     if (!stream->input_error)
         stream->input_error = error ? error : ERROR_CLOSED;
     stream_read_finish(stream, error ? error : ERROR_CLOSED);
+    copy_refuse(stream, error ? error : ERROR_CLOSED);
     if (before == STREAM_CONNECTING || before == STREAM_HANDSHAKE ||
         stream->next)
         stream->events->ready(stream, error ? error : ERROR_CLOSED);

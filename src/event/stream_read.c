@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "event/copy.h"
 #include "event/stream_internal.h"
 
 void stream_input_ended(struct stream *stream, int error)
@@ -309,7 +310,10 @@ void stream_read_finish(struct stream *stream, int error)
     stream->reading = false;
     read_ended(stream, error);
     stream_retain(stream);
-    stream->events->read_done(stream, error);
+    if (stream->copy)
+        copy_read_done(stream->copy, error);
+    else
+        stream->events->read_done(stream, error);
     if (error != 0)
         stream_settle(stream);
     stream_release(stream);
@@ -317,6 +321,12 @@ void stream_read_finish(struct stream *stream, int error)
 
 void stream_read_progress(struct stream *stream)
 {
+    if (stream->copy && stream->copy->waiting) {
+        ev_io_stop(stream->loop->ev, &stream->reader);
+        stream->transport->drained = false;
+        copy_proceed(stream->copy);
+        return;
+    }
     int answer = read_loop(stream);
     if (answer != STREAM_WAIT)
         stream_read_finish(stream, answer);
@@ -328,7 +338,10 @@ void stream_cancel_read(struct stream *stream)
         return;
     stream->reading = false;
     read_ended(stream, ECANCELED);
-    stream_settle(stream);
+    if (stream->copy)
+        copy_cancel(stream->copy);
+    else
+        stream_settle(stream);
 }
 
 void stream_read_notice(struct stream *stream)

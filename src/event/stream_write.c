@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "event/copy.h"
 #include "event/stream_internal.h"
 
 #ifndef IOV_MAX
@@ -75,10 +76,11 @@ void stream_tell_waiters(struct stream *stream, int error)
             list_entry(waiters->next, struct stream_waiter, link);
         bool sent = stream->output.sent >= waiter->until;
         if (!sent && !error)
-            return;
+            break;
         list_remove(&waiter->link);
         waiter->done(waiter, sent ? 0 : error);
     }
+    copy_tell(stream, error);
 }
 
 void stream_output_failed(struct stream *stream, int error)

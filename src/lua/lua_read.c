@@ -86,12 +86,12 @@ void lua_read_done(struct stream *stream, int error)
 
 /* --- one read ------------------------------------------------------------- */
 
-static void check_idle(lua_State *L, struct lua_stream *box)
+void lua_stream_check_idle(lua_State *L, struct lua_stream *box)
 {
     struct stream *stream = box->stream;
     if (stream->reading || stream->view)
         luaL_error(L, "already reading (%s)",
-                   box->read ? box->read->class->name : "copy_to");
+                   box->read ? box->read->class->name : "a read");
 }
 
 /* The value at `kept` lives until the read ends. */
@@ -130,7 +130,7 @@ static struct lua_stream *begin(lua_State *L, int index, struct call *call,
 {
     struct lua_stream *box = lua_stream_check(L, 1);
     call_parse(L, call, index, known, name);
-    check_idle(L, box);
+    lua_stream_check_idle(L, box);
     match->max = options_whole(L, call->options, "max", 0, MOST, MOST);
     match->max_given = match->max != MOST;
     if (!match->max_given)
@@ -236,7 +236,7 @@ static int read_into(lua_State *L)
     size_t size = argument_whole(L, 3, 0, MOST);
     bool partial = lua_toboolean(L, 4);
     call_parse(L, &call, 6, known, "read_into");
-    check_idle(L, box);
+    lua_stream_check_idle(L, box);
     int refused = call_refused(L, &call);
     if (refused)
         return refused;
@@ -277,7 +277,7 @@ static int stream_unread_method(lua_State *L)
     struct lua_stream *box = lua_stream_check(L, 1);
     size_t size;
     const char *data = luaL_checklstring(L, 2, &size);
-    check_idle(L, box);
+    lua_stream_check_idle(L, box);
     int error = stream_unread(box->stream, data, size);
     if (error) {
         char *message = lua_stream_message(box, "unread", error);

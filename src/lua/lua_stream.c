@@ -155,7 +155,7 @@ static void stream_over(struct stream *stream, int error)
 }
 
 static const struct stream_events events = {lua_read_done, lua_connect_ready,
-                                            stream_over};
+                                            lua_copy_done, stream_over};
 
 struct lua_stream *lua_stream_push(lua_State *L,
                                    const struct lua_stream_options *options,
@@ -472,6 +472,7 @@ void lua_stream_open(lua_State *L)
     luaL_getmetatable(L, STREAM_TYPE);
     lua_getfield(L, -1, "__index");
     lua_read_methods(L);
+    lua_copy_methods(L);
     lua_write_methods(L);
     lua_close_methods(L);
     lua_socket_methods(L);

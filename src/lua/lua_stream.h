@@ -72,8 +72,12 @@ void lua_stream_operation_target(struct operation *op, char *text, size_t size);
 /* May its operations hold the host? Call after call_wait. */
 void lua_stream_hold(struct lua_stream *box, struct operation *op);
 
-/* events->read_done and ->ready */
+/* Raises if a read is pending. */
+void lua_stream_check_idle(lua_State *L, struct lua_stream *box);
+
+/* events->read_done, ->copied and ->ready */
 void lua_read_done(struct stream *stream, int error);
+void lua_copy_done(struct stream *from, const struct copy *copy, int error);
 void lua_connect_ready(struct stream *stream, int error);
 
 /* The descriptor is known outside: what reads a pair may be outside too. */
@@ -83,6 +87,7 @@ struct operation *lua_write_operation(struct list *link);
 
 /* Add their methods to the table on top of the stack. */
 void lua_read_methods(lua_State *L);
+void lua_copy_methods(lua_State *L);
 void lua_write_methods(lua_State *L);
 void lua_close_methods(lua_State *L);
 void lua_socket_methods(lua_State *L);
