@@ -43,6 +43,8 @@ int datagram_receive(struct datagram *datagram, size_t max)
     int error = receive_now(datagram);
     if (!would_block(error))
         return error;
+    if (datagram->drained)
+        return ECANCELED;
     datagram->receiving = true;
     ev_io_start(datagram->loop->ev, &datagram->reader);
     return DATAGRAM_WAIT;
@@ -173,6 +175,36 @@ static char *own_path(const struct net_address *local)
                        strlen(local->as.local.sun_path));
 }
 
+/* What has arrived is still received; nothing is waited for any more. */
+static void on_drain(struct loop_call *call)
+{
+    struct datagram *datagram = list_entry(call, struct datagram, drain);
+    datagram->drained = true;
+    if (!datagram->receiving)
+        return;
+    int error = receive_now(datagram);
+    datagram->receiving = false;
+    datagram->received(datagram, would_block(error) ? ECANCELED : error);
+}
+
+static struct datagram *make(struct loop *loop, int fd, int family)
+{
+    struct datagram *datagram = memory_new(sizeof *datagram);
+    list_init(&datagram->grave);
+    list_init(&datagram->sends);
+    datagram->loop = loop;
+    datagram->fd = fd;
+    datagram->family = family;
+    datagram->drain.run = on_drain;
+    list_insert(&loop->drains, &datagram->drain.link);
+    ev_io_init(&datagram->reader, on_readable, fd, EV_READ);
+    ev_io_init(&datagram->writer, on_writable, fd, EV_WRITE);
+    ev_timer_init(&datagram->retry, on_retry, 0, 0);
+    datagram->reader.data = datagram->writer.data = datagram;
+    datagram->retry.data = datagram;
+    return datagram;
+}
+
 int datagram_open(struct datagram **result, struct loop *loop,
                   const struct net_address *local,
                   const struct udp_options *options)
@@ -181,20 +213,19 @@ int datagram_open(struct datagram **result, struct loop *loop,
     int error = udp_open(&fd, &family, local, options);
     if (error)
         return error;
-    struct datagram *datagram = memory_new(sizeof *datagram);
-    list_init(&datagram->grave);
-    list_init(&datagram->sends);
-    datagram->loop = loop;
-    datagram->fd = fd;
-    datagram->family = family;
-    datagram->path = own_path(local);
-    ev_io_init(&datagram->reader, on_readable, fd, EV_READ);
-    ev_io_init(&datagram->writer, on_writable, fd, EV_WRITE);
-    ev_timer_init(&datagram->retry, on_retry, 0, 0);
-    datagram->reader.data = datagram->writer.data = datagram;
-    datagram->retry.data = datagram;
-    *result = datagram;
+    *result = make(loop, fd, family);
+    (*result)->path = own_path(local);
     return 0;
+}
+
+int datagram_adopt(struct datagram **result, struct loop *loop, int fd,
+                   const struct udp_options *options)
+{
+    int family;
+    int error = udp_adopt(fd, &family, options);
+    if (error == 0)
+        *result = make(loop, fd, family);
+    return error;
 }
 
 /* What waits is told from a list of its own: whoever is told may close or
@@ -207,6 +238,7 @@ void datagram_close(struct datagram *datagram)
     ev_io_stop(datagram->loop->ev, &datagram->reader);
     ev_io_stop(datagram->loop->ev, &datagram->writer);
     ev_timer_stop(datagram->loop->ev, &datagram->retry);
+    list_remove(&datagram->drain.link);
     close(datagram->fd);
     datagram->fd = -1;
     if (datagram->path)

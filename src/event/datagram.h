@@ -24,6 +24,7 @@ struct datagram {
     /* The pending receive ended: 0 and a packet, or an errno. */
     void (*received)(struct datagram *, int error);
     void *owner;
+    struct loop_call drain; /* when the host begins to end */
     ev_io reader, writer;
     ev_timer retry;
     struct list sends; /* struct datagram_send, oldest first */
@@ -32,7 +33,8 @@ struct datagram {
     int fd;     /* -1: closed */
     int family;
     bool receiving;
-    char *path; /* of a unix socket, to be removed; or NULL */
+    bool drained; /* receives wait no more: ECANCELED */
+    char *path;   /* of a unix socket, to be removed; or NULL */
 };
 
 /* A datagram that waits for room in the kernel: a copy of it. */
@@ -49,6 +51,10 @@ struct datagram_send {
 int datagram_open(struct datagram **datagram, struct loop *loop,
                   const struct net_address *local,
                   const struct udp_options *options);
+/* Around a datagram socket that exists; after an error `fd` is still the
+ * caller's. A unix socket's file stays when it is closed. */
+int datagram_adopt(struct datagram **datagram, struct loop *loop, int fd,
+                   const struct udp_options *options);
 
 /* A datagram to `address`, or to whom the socket is connected if NULL. With
  * DATAGRAM_WAIT, `*send` is it in the queue: the caller fills in `done` and

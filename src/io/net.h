@@ -48,6 +48,13 @@ bool net_parse(struct net_target *target, const char *data, size_t size,
 bool net_numeric(struct net_address *address, const char *host,
                  const char *port);
 
+/* Makes a target to bind to complete without asking anybody: "localhost" is
+ * 127.0.0.1. False for every other name, and for a descriptor. */
+bool net_complete(struct net_target *target);
+
+/* The interface of a link-local IPv6 address; 0 if it names none. */
+unsigned net_zone(const struct net_address *address);
+
 /* "127.0.0.1:80" (also for ::ffff:127.0.0.1, an IPv4 peer of an IPv6
  * listener), "[::1]:80", "unix:/path", "unix:@name", "unix:" if
  * unnamed; "" if there is nothing to say. Writes at most `size` bytes, always

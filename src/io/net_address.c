@@ -236,6 +236,21 @@ bool net_parse(struct net_target *target, const char *data, size_t size,
     return parse_host(target, data, size, expected);
 }
 
+bool net_complete(struct net_target *target)
+{
+    if (target->kind == TARGET_HOST && !target->numeric)
+        target->numeric =
+            strcmp(target->host, "localhost") == 0 &&
+            net_numeric(&target->address, "127.0.0.1", target->port);
+    return target->numeric;
+}
+
+unsigned net_zone(const struct net_address *address)
+{
+    const struct sockaddr_in6 *six = (const void *) &address->as;
+    return six->sin6_family == AF_INET6 ? six->sin6_scope_id : 0;
+}
+
 static void format_local(const struct net_address *address, char *text,
                          size_t size)
 {

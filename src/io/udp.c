@@ -106,6 +106,8 @@ static int set_options(int fd, int family, const struct net_address *local,
         error = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (!error && options->reuse_port)
         error = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (!error && options->broadcast)
+        error = set_option(fd, SOL_SOCKET, SO_BROADCAST, 1);
     return error ? error : set_multicast(fd, family, options);
 }
 
@@ -168,6 +170,38 @@ int udp_open(int *fd, int *family, const struct net_address *local,
     four->sin_port = six ? six->sin6_port : 0;
     *family = AF_INET;
     return open_bound(fd, AF_INET, six ? &all : NULL, options);
+}
+
+int udp_adopt(int fd, int *family, const struct udp_options *options)
+{
+    int type;
+    socklen_t length = sizeof type;
+    struct net_address local;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
+        return errno;
+    if (type != SOCK_DGRAM)
+        return EPROTOTYPE;
+    if (!net_local_address(fd, &local))
+        return errno;
+    *family = local.as.any.sa_family;
+    int error = net_set_nonblocking(fd, true);
+    if (error == 0)
+        error = net_set_cloexec(fd);
+    if (error == 0 && options->broadcast)
+        error = udp_set_broadcast(fd, true);
+    if (error || *family == AF_UNIX)
+        return error;
+    return set_multicast(fd, *family, options);
+}
+
+int udp_reaches(int fd, int family)
+{
+    int only = 0;
+    socklen_t length = sizeof only;
+    if (family == AF_INET6 &&
+        getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &length) == 0 && !only)
+        return AF_UNSPEC;
+    return family;
 }
 
 int udp_connect(int fd, int family, const struct net_address *address)

@@ -17,6 +17,7 @@ struct udp_options {
     bool reuse_port;    /* the kernel spreads datagrams over them */
     unsigned interface; /* that multicasts leave by; 0: the system's */
     int hops;           /* TTL, hop limit; 0: the system's */
+    bool broadcast;     /* datagrams to broadcast addresses may leave */
     bool loopback;      /* own multicasts are received here too */
 };
 
@@ -25,7 +26,15 @@ struct udp_options {
 int udp_open(int *fd, int *family, const struct net_address *local,
              const struct udp_options *options);
 
-/* `*family` is the socket's: AF_INET6 may reach IPv4 too. */
+/* Takes over a datagram socket: gives its family, sets the options that a
+ * bound one can take. EPROTOTYPE: it is a socket of another type. */
+int udp_adopt(int fd, int *family, const struct udp_options *options);
+
+/* Of the addresses that a socket of `family` can send to: AF_UNSPEC if both
+ * IPv4 and IPv6. */
+int udp_reaches(int fd, int family);
+
+/* `family` is the socket's: AF_INET6 may reach IPv4 too. */
 int udp_connect(int fd, int family, const struct net_address *address);
 
 /* One datagram to `address`, or to whom it is connected if NULL. */

@@ -1,0 +1,433 @@
+/* weir.udp: datagram sockets. Sending is in lua_udp_send.c. */
+#include "lua/lua_udp.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "io/net.h"
+#include "lua/arguments.h"
+#include "lua/modules.h"
+
+struct lua_udp *lua_udp_check(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, UDP_TYPE);
+}
+
+char *lua_udp_address(const struct lua_udp *box, bool peer, char *text)
+{
+    struct net_address address;
+    int fd = box->datagram->fd;
+    text[0] = '\0';
+    if (fd >= 0 && (peer ? net_peer_address(fd, &address)
+                         : net_local_address(fd, &address)))
+        net_format(&address, text, NET_TEXT);
+    return text;
+}
+
+struct operation *lua_udp_wait(struct lua_udp *box, lua_State *L,
+                               struct call *call,
+                               const struct operation_class *class)
+{
+    struct operation *op = call_wait(L, call, class, box->timeout);
+    if (box->unref)
+        operation_unref(op, true);
+    return op;
+}
+
+/* --- receiving ------------------------------------------------------------ */
+
+/* "on 127.0.0.1:53", "from 127.0.0.1:53" if it is connected to that. */
+static void describe_receive(const struct lua_udp *box, char *text, size_t size)
+{
+    char address[NET_TEXT];
+    bool connected = lua_udp_address(box, true, address)[0] != '\0';
+    if (!connected)
+        lua_udp_address(box, false, address);
+    snprintf(text, size, "%s%s",
+             !address[0] ? ""
+             : connected ? "from "
+                         : "on ",
+             address);
+}
+
+static void describe(struct operation *op, char *text, size_t size)
+{
+    describe_receive(op->object, text, size);
+}
+
+static void cancel(struct operation *op)
+{
+    struct lua_udp *box = op->object;
+    box->receive = NULL;
+    datagram_cancel_receive(box->datagram);
+}
+
+static const struct operation_class receive_class = {"receive", cancel,
+                                                     describe, false};
+
+/* Pushes the datagram, and from whom it is. Collecting garbage meanwhile may
+ * release the socket: its struct is there until the turn ends. */
+static int push_packet(lua_State *L, struct datagram *datagram)
+{
+    char from[NET_TEXT];
+    lua_pushlstring(L, datagram->loop->scratch, datagram->packet.size);
+    datagram_taken(datagram);
+    net_format(&datagram->packet.from, from, sizeof from);
+    if (from[0])
+        lua_pushstring(L, from);
+    else
+        lua_pushnil(L);
+    return 2;
+}
+
+/* To be freed. */
+static char *receive_message(const struct lua_udp *box, int error)
+{
+    const struct datagram *datagram = box->datagram;
+    char target[NET_TEXT + 8];
+    describe_receive(box, target, sizeof target);
+    const char *space = target[0] ? " " : "";
+    if (error == EMSGSIZE)
+        return memory_format(
+            "receive%s%s: a datagram of %zu bytes, max %zu, was cut", space,
+            target, datagram->packet.length, datagram->max);
+    return memory_format("receive%s%s: %s", space, target, error_text(error));
+}
+
+static void received(struct datagram *datagram, int error)
+{
+    struct lua_udp *box = datagram->owner;
+    struct operation *op = box->receive;
+    box->receive = NULL;
+    if (error) {
+        char *message = receive_message(box, error);
+        operation_fail(op, error, message);
+        free(message);
+        return;
+    }
+    operation_finish(op, push_packet(operation_results(op), datagram));
+}
+
+/* socket:receive([options], [callback]) → data, from */
+static int udp_receive_method(lua_State *L)
+{
+    static const char *const known[] = {"max", "timeout", NULL};
+    struct lua_udp *box = lua_udp_check(L, 1);
+    struct datagram *datagram = box->datagram;
+    struct call call;
+    call_parse(L, &call, 2, known, "receive");
+    uint64_t max =
+        options_whole(L, call.options, "max", 1, LOOP_SCRATCH, LOOP_SCRATCH);
+    if (box->receive)
+        return luaL_error(L, "receive: already receiving");
+    int refused = call_refused(L, &call);
+    if (refused)
+        return refused;
+    int error = datagram_receive(datagram, (size_t) max);
+    if (error == 0)
+        return call_return(L, &call, push_packet(L, datagram));
+    if (error != DATAGRAM_WAIT) {
+        char *message = receive_message(box, error);
+        lua_pushstring(L, message);
+        free(message);
+        return call_fail(L, &call, error, lua_tostring(L, -1));
+    }
+    box->receive = lua_udp_wait(box, L, &call, &receive_class);
+    box->receive->object = box;
+    return call_suspend(L, &call, 1);
+}
+
+/* --- the socket ----------------------------------------------------------- */
+
+static int udp_close(lua_State *L)
+{
+    struct lua_udp *box = lua_udp_check(L, 1);
+    datagram_close(box->datagram);
+    lua_udp_fail_errands(box);
+    return 0;
+}
+
+/* An operation that waits keeps the userdata: only at the very end, when no
+ * task is told anything any more, may there still be one. */
+static int udp_collect(lua_State *L)
+{
+    struct lua_udp *box = lua_udp_check(L, 1);
+    if (!box->datagram)
+        return 0;
+    lua_udp_drop_errands(box);
+    datagram_cancel_receive(box->datagram);
+    datagram_release(box->datagram);
+    box->datagram = NULL;
+    return 0;
+}
+
+static int push_address(lua_State *L, bool peer)
+{
+    struct lua_udp *box = lua_udp_check(L, 1);
+    char text[NET_TEXT];
+    int error = box->datagram->fd < 0 ? ERROR_CLOSED : ENOTCONN;
+    if (lua_udp_address(box, peer, text)[0]) {
+        lua_pushstring(L, text);
+        return 1;
+    }
+    lua_pushfstring(L, "%s: %s", peer ? "peer_address" : "local_address",
+                    error_text(error));
+    return push_failure(L, error, lua_tostring(L, -1));
+}
+
+/* socket:local_address() → "127.0.0.1:53", as bound */
+static int udp_local_address(lua_State *L)
+{
+    return push_address(L, false);
+}
+
+/* socket:peer_address() → whom it is connected to */
+static int udp_peer_address(lua_State *L)
+{
+    return push_address(L, true);
+}
+
+/* socket:fd() → number, or nil when it is closed */
+static int udp_fd(lua_State *L)
+{
+    int fd = lua_udp_check(L, 1)->datagram->fd;
+    if (fd >= 0)
+        lua_pushinteger(L, fd);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static int push_outcome(lua_State *L, const char *what, const char *target,
+                        int error)
+{
+    if (error) {
+        lua_pushfstring(L, "%s%s%s: %s", what, target[0] ? " " : "", target,
+                        error_text(error));
+        return push_failure(L, error, lua_tostring(L, -1));
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* socket:set_broadcast(on) → true */
+static int udp_set_broadcast_method(lua_State *L)
+{
+    int fd = lua_udp_check(L, 1)->datagram->fd;
+    luaL_checktype(L, 2, LUA_TBOOLEAN);
+    int error =
+        fd < 0 ? ERROR_CLOSED : udp_set_broadcast(fd, lua_toboolean(L, 2));
+    return push_outcome(L, "set_broadcast", "", error);
+}
+
+/* An interface by name or number; 0 and an errno if there is none. */
+static int find_interface(lua_State *L, int index, unsigned *found)
+{
+    *found = 0;
+    if (lua_isnoneornil(L, index))
+        return 0;
+    if (lua_type(L, index) == LUA_TNUMBER) {
+        *found = (unsigned) argument_whole(L, index, 1, 0x7fffffff);
+        return 0;
+    }
+    if (lua_type(L, index) != LUA_TSTRING)
+        luaL_argerror(L, index, "interface (a name or a number) expected");
+    *found = if_nametoindex(lua_tostring(L, index));
+    return *found ? 0 : ENODEV;
+}
+
+/* Takes the zone of "ff02::1%eth0" off the group. */
+static int member(lua_State *L, const char *what, bool join)
+{
+    int fd = lua_udp_check(L, 1)->datagram->fd;
+    const char *text = luaL_checkstring(L, 2);
+    unsigned interface;
+    struct net_address group;
+    int error = find_interface(L, 3, &interface);
+    if (error)
+        return push_outcome(L, what, lua_tostring(L, 3), error);
+    if (!net_numeric(&group, text, "0"))
+        return push_outcome(L, what, text, EINVAL);
+    if (!interface)
+        interface = net_zone(&group);
+    error = fd < 0 ? ERROR_CLOSED : udp_member(fd, &group, interface, join);
+    return push_outcome(L, what, text, error);
+}
+
+/* socket:join(group, [interface]) → true */
+static int udp_join(lua_State *L)
+{
+    return member(L, "join", true);
+}
+
+/* socket:leave(group, [interface]) → true */
+static int udp_leave(lua_State *L)
+{
+    return member(L, "leave", false);
+}
+
+static int set_unref(lua_State *L, bool unref)
+{
+    struct lua_udp *box = lua_udp_check(L, 1);
+    box->unref = unref;
+    if (box->receive)
+        operation_unref(box->receive, unref);
+    lua_udp_unref_errands(box, unref);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int udp_unref(lua_State *L)
+{
+    return set_unref(L, true);
+}
+
+static int udp_ref(lua_State *L)
+{
+    return set_unref(L, false);
+}
+
+static int udp_closed(lua_State *L)
+{
+    lua_pushboolean(L, lua_udp_check(L, 1)->datagram->fd < 0);
+    return 1;
+}
+
+static int udp_tostring(lua_State *L)
+{
+    struct lua_udp *box = lua_udp_check(L, 1);
+    char local[NET_TEXT], peer[NET_TEXT];
+    if (box->datagram->fd < 0) {
+        lua_pushliteral(L, "weir.udp (closed)");
+        return 1;
+    }
+    lua_udp_address(box, false, local);
+    lua_udp_address(box, true, peer);
+    lua_pushfstring(L, "weir.udp (%s%s%s)", local,
+                    peer[0] ? ", connected to " : "", peer);
+    return 1;
+}
+
+/* --- weir.udp ------------------------------------------------------------- */
+
+static int open_failed(lua_State *L, const char *text, int error,
+                       const char *words)
+{
+    lua_pushfstring(L, "udp%s%s: %s", text ? " " : "", text ? text : "",
+                    words ? words : error_text(error));
+    return push_failure(L, error, lua_tostring(L, -1));
+}
+
+/* Reads the options of the table at `index` (0: none); raises. An interface
+ * that does not exist is an errno. */
+static int read_options(lua_State *L, int index, struct lua_udp *box,
+                        struct udp_options *options)
+{
+    static const char *const known[] = {
+        "broadcast",  "interface", "loopback", "reuse_address",
+        "reuse_port", "timeout",   "ttl",      NULL};
+    int error = 0;
+    *options = (struct udp_options){.loopback = true};
+    if (!index)
+        return 0;
+    options_check(L, index, known, "weir.udp");
+    box->timeout = options_seconds(L, index, "timeout", -1);
+    options->broadcast = options_boolean(L, index, "broadcast", false);
+    options->loopback = options_boolean(L, index, "loopback", true);
+    options->reuse_address = options_boolean(L, index, "reuse_address", false);
+    options->reuse_port = options_boolean(L, index, "reuse_port", false);
+    options->hops = (int) options_whole(L, index, "ttl", 1, 255, 0);
+    lua_getfield(L, index, "interface");
+    if (!lua_isnil(L, -1) && !lua_isstring(L, -1))
+        luaL_error(L, "bad option 'interface' (a name or a number expected)");
+    error = find_interface(L, lua_gettop(L), &options->interface);
+    lua_pop(L, 1);
+    return error;
+}
+
+static int open_at(lua_State *L, struct lua_udp *box, const char *text,
+                   size_t size, const struct udp_options *options)
+{
+    struct net_target target;
+    const char *expected;
+    int error;
+    if (!text) {
+        error = datagram_open(&box->datagram, task_loop(), NULL, options);
+    } else if (!net_parse(&target, text, size, &expected)) {
+        return open_failed(L, text, EINVAL, expected);
+    } else if (target.kind == TARGET_FD) {
+        error = datagram_adopt(&box->datagram, task_loop(), target.fd, options);
+    } else {
+        if (!net_complete(&target) || target.tls)
+            return open_failed(L, text, EINVAL,
+                               "the IP address of an interface expected");
+        error = datagram_open(&box->datagram, task_loop(), &target.address,
+                              options);
+    }
+    return error ? open_failed(L, text, error, NULL) : 0;
+}
+
+/* weir.udp([address], [options]) → socket */
+static int weir_udp(lua_State *L)
+{
+    struct udp_options options;
+    size_t size = 0;
+    int index = lua_istable(L, 1) ? 1 : 2;
+    const char *text = NULL;
+    if (index == 2 && !lua_isnoneornil(L, 1)) {
+        luaL_checktype(L, 1, LUA_TSTRING);
+        text = lua_tolstring(L, 1, &size);
+    }
+    if (!lua_isnoneornil(L, index))
+        luaL_checktype(L, index, LUA_TTABLE);
+    struct lua_udp *box = lua_newuserdata(L, sizeof *box);
+    *box = (struct lua_udp){.timeout = -1};
+    list_init(&box->errands);
+    luaL_getmetatable(L, UDP_TYPE);
+    lua_setmetatable(L, -2);
+    int error =
+        read_options(L, lua_istable(L, index) ? index : 0, box, &options);
+    int results = error ? open_failed(L, text, error, NULL)
+                        : open_at(L, box, text, size, &options);
+    if (results)
+        return results;
+    box->datagram->owner = box;
+    box->datagram->received = received;
+    return 1;
+}
+
+void lua_udp_open(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"receive", udp_receive_method},
+        {"close", udp_close},
+        {"closed", udp_closed},
+        {"local_address", udp_local_address},
+        {"peer_address", udp_peer_address},
+        {"fd", udp_fd},
+        {"set_broadcast", udp_set_broadcast_method},
+        {"join", udp_join},
+        {"leave", udp_leave},
+        {"unref", udp_unref},
+        {"ref", udp_ref},
+        {NULL, NULL},
+    };
+    static const luaL_Reg metamethods[] = {
+        {"__gc", udp_collect},
+        {"__tostring", udp_tostring},
+        {NULL, NULL},
+    };
+    lua_type_new(L, UDP_TYPE, methods, metamethods);
+    luaL_getmetatable(L, UDP_TYPE);
+    lua_getfield(L, -1, "__index");
+    lua_udp_send_methods(L);
+    lua_pop(L, 2);
+    lua_pushcfunction(L, weir_udp);
+    lua_setfield(L, -2, "udp");
+}
