@@ -2,7 +2,73 @@
 
 #include <lauxlib.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <string.h>
+
+/* --- raising -------------------------------------------------------------- */
+
+/* Is the function at `level` written in Lua, by a script (what 'L') or by
+ * weir ('W')? 'C' if it is in C, 0 if there is none. */
+static char kind_at(lua_State *L, int level)
+{
+    lua_Debug frame;
+    if (!lua_getstack(L, level, &frame) || !lua_getinfo(L, "S", &frame))
+        return 0;
+    if (strcmp(frame.what, "C") == 0)
+        return 'C';
+    return strncmp(frame.source, "@lua/weir/", 10) == 0 ? 'W' : 'L';
+}
+
+int call_error(lua_State *L, const char *format, ...)
+{
+    va_list values;
+    int level = 1;
+    while (kind_at(L, level) == 'W' || kind_at(L, level) == 'C')
+        level++;
+    luaL_where(L, level);
+    va_start(values, format);
+    lua_pushvfstring(L, format, values);
+    va_end(values);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+/* The name under which the first argument, or `weir`, has the function of
+ * `frame`: after a tail call the debug information does not say. */
+static const char *find_name(lua_State *L, lua_Debug *frame, bool *method)
+{
+    lua_getinfo(L, "f", frame);
+    int function = lua_gettop(L);
+    *method = luaL_getmetafield(L, 1, "__index");
+    if (!*method)
+        lua_getglobal(L, "weir");
+    lua_pushnil(L);
+    while (lua_istable(L, function + 1) && lua_next(L, function + 1)) {
+        if (lua_rawequal(L, -1, function) && lua_type(L, -2) == LUA_TSTRING)
+            return lua_tostring(L, -2);
+        lua_pop(L, 1);
+    }
+    *method = false;
+    return "?";
+}
+
+int argument_error(lua_State *L, int index, const char *message)
+{
+    lua_Debug frame;
+    int level = 0;
+    while (kind_at(L, level + 1) == 'W')
+        level++;
+    lua_getstack(L, level, &frame);
+    lua_getinfo(L, "n", &frame);
+    bool method = frame.name && strcmp(frame.namewhat, "method") == 0;
+    const char *name = frame.name ? frame.name : find_name(L, &frame, &method);
+    if (level > 0)
+        return call_error(L, "bad argument to '%s' (%s)", name, message);
+    return call_error(L, "bad argument #%d to '%s' (%s)",
+                      method ? index - 1 : index, name, message);
+}
+
+/* --- options -------------------------------------------------------------- */
 
 static bool is_known(const char *key, const char *const known[])
 {
@@ -39,7 +105,7 @@ void options_check(lua_State *L, int index, const char *const known[],
         lua_pushvalue(L, -1);
         const char *key =
             lua_isstring(L, -1) ? lua_tostring(L, -1) : luaL_typename(L, -1);
-        luaL_error(L, "%s: unknown option '%s' (known: %s)", name, key,
+        call_error(L, "%s: unknown option '%s' (known: %s)", name, key,
                    push_names(L, known));
     }
 }
@@ -57,7 +123,7 @@ static bool get(lua_State *L, int index, const char *key)
 
 static void wrong(lua_State *L, const char *key, const char *expected)
 {
-    luaL_error(L, "bad option '%s' (%s expected, got %s)", key, expected,
+    call_error(L, "bad option '%s' (%s expected, got %s)", key, expected,
                lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1)
                                               : luaL_typename(L, -1));
 }
@@ -119,22 +185,50 @@ const char *options_string(lua_State *L, int index, const char *key,
     return lua_tolstring(L, -1, size);
 }
 
+/* --- arguments ------------------------------------------------------------ */
+
+static double check_number(lua_State *L, int index, const char *expected)
+{
+    if (lua_type(L, index) != LUA_TNUMBER) {
+        lua_pushfstring(L, "%s, got %s", expected, luaL_typename(L, index));
+        argument_error(L, index, lua_tostring(L, -1));
+    }
+    return lua_tonumber(L, index);
+}
+
 double argument_seconds(lua_State *L, int index)
 {
-    double value = luaL_checknumber(L, index);
+    static const char expected[] = "seconds, 0 or more, expected";
+    double value = check_number(L, index, expected);
     if (!(value >= 0))
-        luaL_argerror(L, index, "seconds, 0 or more, expected");
+        argument_error(L, index, expected);
     return value;
 }
 
 uint64_t argument_whole(lua_State *L, int index, uint64_t least, uint64_t most)
 {
     uint64_t value = 0;
-    if (!whole(luaL_checknumber(L, index), least, most, &value))
-        luaL_argerror(L, index,
-                      least > 0 ? "a positive whole number expected"
-                                : "a whole number, 0 or more, expected");
+    const char *expected = least > 0 ? "a positive whole number expected"
+                                     : "a whole number, 0 or more, expected";
+    if (!whole(check_number(L, index, expected), least, most, &value))
+        argument_error(L, index, expected);
     return value;
+}
+
+bool argument_boolean(lua_State *L, int index)
+{
+    if (!lua_isboolean(L, index))
+        argument_error(L, index, "true or false expected");
+    return lua_toboolean(L, index);
+}
+
+bool argument_options(lua_State *L, int index)
+{
+    if (lua_isnoneornil(L, index))
+        return false;
+    if (!lua_istable(L, index))
+        argument_error(L, index, "options (a table) expected");
+    return true;
 }
 
 int argument_fd(lua_State *L, int index)

@@ -8,6 +8,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Raise at the script's line: the first one below the C function that is
+ * neither in C nor in weir's own Lua. So what Lua code of weir calls blames its
+ * caller, and a tail call in a pcall still has a line. */
+int call_error(lua_State *L, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* What luaL_argerror does, that way; without the number where weir's own Lua
+ * may have passed the argument at another one. */
+int argument_error(lua_State *L, int index, const char *message);
+/* Raises unless the argument is a table or there is none; is it there? */
+bool argument_options(lua_State *L, int index);
+
 /* Raises for a key of the table at `index` that is not among `known` (ends
  * with NULL), naming it and them. */
 void options_check(lua_State *L, int index, const char *const known[],
@@ -29,6 +40,7 @@ const char *options_string(lua_State *L, int index, const char *key,
 /* Arguments: seconds ≥ 0; a whole number from `least` to `most`. */
 double argument_seconds(lua_State *L, int index);
 uint64_t argument_whole(lua_State *L, int index, uint64_t least, uint64_t most);
+bool argument_boolean(lua_State *L, int index);
 /* A descriptor number. */
 int argument_fd(lua_State *L, int index);
 

@@ -13,11 +13,9 @@ static int stream_close_method(lua_State *L)
 {
     static const char *const known[] = {"linger", NULL};
     struct lua_stream *box = lua_stream_check(L, 1);
-    int options = lua_isnoneornil(L, 2) ? 0 : 2;
-    if (options) {
-        luaL_checktype(L, 2, LUA_TTABLE);
+    int options = argument_options(L, 2) ? 2 : 0;
+    if (options)
         options_check(L, 2, known, "close");
-    }
     double linger = options_seconds(L, options, "linger", LINGER);
     stream_close(box->stream, linger < 1e9 ? linger : 1e9);
     return 0;
@@ -71,9 +69,9 @@ static int stream_detach_method(lua_State *L)
     struct call call;
     call_parse(L, &call, 2, known, "detach");
     if (stream->transport != &stream->plain || stream->next)
-        return luaL_error(L, "detach: not possible on a TLS stream");
+        return call_error(L, "detach: not possible on a TLS stream");
     if (stream->reading)
-        return luaL_error(L, "detach: a read is pending");
+        return call_error(L, "detach: a read is pending");
     int refused = call_refused(L, &call);
     if (refused)
         return refused;

@@ -232,6 +232,8 @@ static int begin(lua_State *L, struct lua_stream *box, struct call *call)
     struct net_target target;
     struct net_address source;
     const char *from = options_string(L, call->options, "source", NULL);
+    if (!from)
+        from = box->source;
     int refused = call_refused(L, call);
     if (refused)
         return refused;
@@ -277,10 +279,11 @@ static int stream_connect(lua_State *L)
                                         "tls", NULL};
     struct lua_stream *box = lua_stream_check(L, 1);
     struct call call;
-    luaL_checktype(L, 2, LUA_TSTRING);
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return argument_error(L, 2, "an address (a string) expected");
     call_parse(L, &call, 3, known, "connect");
     if (box->stream->phase != STREAM_IDLE)
-        return luaL_error(L, "connect: the stream is already in use");
+        return call_error(L, "connect: the stream is already in use");
     return begin(L, box, &call);
 }
 
@@ -290,13 +293,14 @@ static int weir_connect(lua_State *L)
     static const char *const known[] = {STREAM_OPTION_NAMES, NULL};
     struct lua_stream_options options;
     struct call call;
-    luaL_checktype(L, 1, LUA_TSTRING);
-    lua_pushnil(L);
-    lua_insert(L, 1);
-    call_parse(L, &call, 3, known, "connect");
+    if (lua_type(L, 1) != LUA_TSTRING)
+        return argument_error(L, 1, "an address (a string) expected");
+    call_parse(L, &call, 2, known, "connect");
     lua_stream_options(L, call.options, &options);
     struct lua_stream *box = lua_stream_push(L, &options, NULL);
-    lua_replace(L, 1);
+    lua_insert(L, 1);
+    call.options += call.options > 0;
+    call.callback += call.callback > 0;
     int results = begin(L, box, &call);
     if (!call.callback)
         return results;

@@ -9,6 +9,7 @@
 
 #include "base/match.h"
 #include "base/memory.h"
+#include "lua/arguments.h"
 
 #define PATTERN_TYPE "weir.pattern"
 #define CACHE_SIZE 256
@@ -116,7 +117,7 @@ static struct pattern *one_delimiter(lua_State *L, int index)
     if (!pattern) {
         pattern = pattern_delimiters(&text, &size, 1);
         if (!pattern)
-            luaL_argerror(L, index, "empty delimiter");
+            argument_error(L, index, "empty delimiter");
         cache_new(L, &single, index, pattern);
     }
     last_text = text;
@@ -133,10 +134,10 @@ static void push_list_key(lua_State *L, int index, int count)
         lua_rawgeti(L, index, i);
         size_t size;
         if (lua_type(L, -1) != LUA_TSTRING)
-            luaL_argerror(L, index, "list of strings expected");
+            argument_error(L, index, "delimiter: a list of strings expected");
         lua_tolstring(L, -1, &size);
         if (size == 0)
-            luaL_argerror(L, index, "empty delimiter");
+            argument_error(L, index, "empty delimiter");
         char length[32];
         int digits = snprintf(length, sizeof length, "%zu:", size);
         lua_pop(L, 1);
@@ -151,7 +152,7 @@ static struct pattern *delimiter_list(lua_State *L, int index)
 {
     int count = (int) lua_objlen(L, index);
     if (count == 0 || count > MOST_DELIMITERS)
-        luaL_argerror(L, index, "list of 1 to 10000 delimiters expected");
+        argument_error(L, index, "a list of 1 to 10000 delimiters expected");
     push_list_key(L, index, count);
     int key = lua_gettop(L);
     struct pattern *pattern = cache_get(L, &lists, key);
@@ -176,7 +177,8 @@ struct pattern *lua_pattern_delimiters(lua_State *L, int index)
         return one_delimiter(L, index);
     if (lua_istable(L, index))
         return delimiter_list(L, index);
-    luaL_argerror(L, index, "delimiter (a string, or a list of them) expected");
+    argument_error(L, index,
+                   "delimiter (a string, or a list of them) expected");
     return NULL;
 }
 
@@ -185,7 +187,8 @@ struct pattern *lua_pattern_delimiters(lua_State *L, int index)
 struct pattern *lua_pattern_regex(lua_State *L, int index)
 {
     size_t size;
-    luaL_checktype(L, index, LUA_TSTRING);
+    if (lua_type(L, index) != LUA_TSTRING)
+        argument_error(L, index, "regex (a string) expected");
     const char *text = lua_tolstring(L, index, &size);
     struct pattern *pattern = cache_get(L, &regexes, index);
     if (pattern)
@@ -197,7 +200,7 @@ struct pattern *lua_pattern_regex(lua_State *L, int index)
         lua_pushfstring(L, "bad regex: %s (at offset %d)", message,
                         (int) offset);
         free(message);
-        luaL_argerror(L, index, lua_tostring(L, -1));
+        argument_error(L, index, lua_tostring(L, -1));
     }
     return cache_new(L, &regexes, index, pattern);
 }

@@ -90,7 +90,7 @@ void lua_stream_check_idle(lua_State *L, struct lua_stream *box)
 {
     struct stream *stream = box->stream;
     if (stream->reading || stream->view)
-        luaL_error(L, "already reading (%s)",
+        call_error(L, "already reading (%s)",
                    box->read ? box->read->class->name : "a read");
 }
 
@@ -124,18 +124,16 @@ static int read_match(lua_State *L, struct lua_stream *box, struct call *call,
 }
 
 /* Parses [options], [callback] with `max` and `timeout` from `index`. */
-static struct lua_stream *begin(lua_State *L, int index, struct call *call,
-                                const char *name, const char *const known[],
-                                struct match *match)
+static void begin(lua_State *L, struct lua_stream *box, int index,
+                  struct call *call, const char *name,
+                  const char *const known[], struct match *match)
 {
-    struct lua_stream *box = lua_stream_check(L, 1);
     call_parse(L, call, index, known, name);
     lua_stream_check_idle(L, box);
     match->max = options_whole(L, call->options, "max", 0, MOST, MOST);
     match->max_given = match->max != MOST;
     if (!match->max_given)
         match->max = box->stream->options.max_buffer_size;
-    return box;
 }
 
 static const char *const max_known[] = {"max", "timeout", NULL};
@@ -146,10 +144,11 @@ static int read_until(lua_State *L)
 {
     static const char *const known[] = {"inclusive", "max", "timeout", NULL};
     struct match match = {.kind = MATCH_UNTIL};
+    struct lua_stream *box = lua_stream_check(L, 1);
     struct call call;
     match.pattern = lua_pattern_delimiters(L, 2);
     match.listed = lua_istable(L, 2);
-    struct lua_stream *box = begin(L, 3, &call, "read_until", known, &match);
+    begin(L, box, 3, &call, "read_until", known, &match);
     match.exclusive = !options_boolean(L, call.options, "inclusive", true);
     return read_match(L, box, &call, &read_until_class, &match);
 }
@@ -158,10 +157,10 @@ static int read_until(lua_State *L)
 static int read_until_regex(lua_State *L)
 {
     struct match match = {.kind = MATCH_REGEX};
+    struct lua_stream *box = lua_stream_check(L, 1);
     struct call call;
     match.pattern = lua_pattern_regex(L, 2);
-    struct lua_stream *box =
-        begin(L, 3, &call, "read_until_regex", max_known, &match);
+    begin(L, box, 3, &call, "read_until_regex", max_known, &match);
     if (!match.max_given && match.max > REGEX_MAX) {
         match.max = REGEX_MAX;
         match.max_given = true;
@@ -173,10 +172,10 @@ static int read_until_regex(lua_State *L)
 static int read_bytes(lua_State *L)
 {
     struct match match = {.kind = MATCH_COUNT};
+    struct lua_stream *box = lua_stream_check(L, 1);
     struct call call;
     match.count = argument_whole(L, 2, 0, MOST);
-    struct lua_stream *box =
-        begin(L, 3, &call, "read_bytes", bytes_known, &match);
+    begin(L, box, 3, &call, "read_bytes", bytes_known, &match);
     if (options_boolean(L, call.options, "partial", false) && match.count > 0) {
         match.kind = MATCH_ANY;
         match.max = match.count < match.max ? match.count : match.max;
@@ -189,10 +188,11 @@ static int read_bytes(lua_State *L)
 static int read_some(lua_State *L)
 {
     struct match match = {.kind = MATCH_ANY};
+    struct lua_stream *box = lua_stream_check(L, 1);
     struct call call;
-    struct lua_stream *box = begin(L, 2, &call, "read_some", max_known, &match);
+    begin(L, box, 2, &call, "read_some", max_known, &match);
     if (match.max == 0)
-        luaL_error(L, "bad option 'max' (a positive whole number expected, "
+        call_error(L, "bad option 'max' (a positive whole number expected, "
                       "got 0)");
     return read_match(L, box, &call, &read_some_class, &match);
 }
@@ -201,42 +201,74 @@ static int read_some(lua_State *L)
 static int read_until_close(lua_State *L)
 {
     struct match match = {.kind = MATCH_END};
+    struct lua_stream *box = lua_stream_check(L, 1);
     struct call call;
-    struct lua_stream *box =
-        begin(L, 2, &call, "read_until_close", max_known, &match);
+    begin(L, box, 2, &call, "read_until_close", max_known, &match);
     return read_match(L, box, &call, &read_until_close_class, &match);
+}
+
+/* The length prefix that the string at `index` names. */
+static enum match_prefix check_prefix(lua_State *L, int index)
+{
+    static const char *const names[] = {
+        [PREFIX_U8] = "u8",         [PREFIX_U16BE] = "u16be",
+        [PREFIX_U16LE] = "u16le",   [PREFIX_U32BE] = "u32be",
+        [PREFIX_U32LE] = "u32le",   [PREFIX_U64BE] = "u64be",
+        [PREFIX_VARINT] = "varint", [PREFIX_NETSTRING] = "netstring"};
+    enum { COUNT = sizeof names / sizeof *names };
+    const char *text =
+        lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
+    for (int i = 0; i < COUNT; i++) {
+        if (strcmp(text, names[i]) == 0)
+            return (enum match_prefix) i;
+    }
+    argument_error(L, index,
+                   "u8, u16be, u16le, u32be, u32le, u64be, varint or "
+                   "netstring expected");
+    return PREFIX_U8;
 }
 
 /* stream:read_frame(prefix, [options], [callback]) → payload */
 static int read_frame(lua_State *L)
 {
-    static const char *const names[] = {"u8",     "u16be",     "u16le",
-                                        "u32be",  "u32le",     "u64be",
-                                        "varint", "netstring", NULL};
-    static const enum match_prefix prefixes[] = {
-        PREFIX_U8,    PREFIX_U16BE, PREFIX_U16LE,  PREFIX_U32BE,
-        PREFIX_U32LE, PREFIX_U64BE, PREFIX_VARINT, PREFIX_NETSTRING};
     struct match match = {.kind = MATCH_FRAME};
+    struct lua_stream *box = lua_stream_check(L, 1);
     struct call call;
-    match.prefix = prefixes[luaL_checkoption(L, 2, NULL, names)];
-    struct lua_stream *box =
-        begin(L, 3, &call, "read_frame", max_known, &match);
+    match.prefix = check_prefix(L, 2);
+    begin(L, box, 3, &call, "read_frame", max_known, &match);
     return read_match(L, box, &call, &read_frame_class, &match);
 }
 
-/* read_into_memory(stream, pointer, n, partial, buffer, [options],
- * [callback]) → count: what lua/weir/stream.lua's read_into ends in. `buffer`
- * is what the pointer points into, kept alive meanwhile. */
+/* --- into memory ---------------------------------------------------------- */
+
+/* Where the `size` bytes at `offset` of the FFI memory at `index` are. Raises
+ * if there is no such thing. */
+static void *memory_at(lua_State *L, int index, uint64_t offset, uint64_t size)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, "weir.core");
+    lua_getfield(L, -1, "memory_at");
+    lua_pushvalue(L, index);
+    lua_pushnumber(L, (lua_Number) offset);
+    lua_pushnumber(L, (lua_Number) size);
+    lua_call(L, 3, 1);
+    void *memory = *(void *const *) lua_topointer(L, -1);
+    lua_pop(L, 2);
+    return memory;
+}
+
+/* stream:read_into(memory, n, [options], [callback]) → count; a string.buffer
+ * is lua/weir/stream.lua's business. */
 static int read_into(lua_State *L)
 {
     static const char *const known[] = {"offset", "partial", "timeout", NULL};
     struct lua_stream *box = lua_stream_check(L, 1);
     struct call call;
-    void *memory = *(void *const *) lua_topointer(L, 2);
-    size_t size = argument_whole(L, 3, 0, MOST);
-    bool partial = lua_toboolean(L, 4);
-    call_parse(L, &call, 6, known, "read_into");
+    uint64_t size = argument_whole(L, 3, 0, MOST);
+    call_parse(L, &call, 4, known, "read_into");
     lua_stream_check_idle(L, box);
+    uint64_t offset = options_whole(L, call.options, "offset", 0, MOST, 0);
+    bool partial = options_boolean(L, call.options, "partial", false);
+    void *memory = memory_at(L, 2, offset, size);
     int refused = call_refused(L, &call);
     if (refused)
         return refused;
@@ -245,15 +277,31 @@ static int read_into(lua_State *L)
         lua_pushinteger(L, 0);
         return call_return(L, &call, 1);
     }
-    /* One value keeps both alive: the stream and what the memory is part of. */
+    /* One value keeps both alive: the stream and the memory. */
     lua_createtable(L, 2, 0);
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, 1);
-    lua_pushvalue(L, 5);
+    lua_pushvalue(L, 2);
     lua_rawseti(L, -2, 2);
-    lua_replace(L, 5);
-    return read_result(L, box, &call, &read_into_class, 5,
+    lua_replace(L, 2);
+    return read_result(L, box, &call, &read_into_class, 2,
                        stream_read_into(box->stream, memory, size, partial));
+}
+
+/* --- lines ---------------------------------------------------------------- */
+
+/* core.check_lines(stream, delimiter, [options]): raises what read_until would
+ * when the iterator is used. */
+static int check_lines(lua_State *L)
+{
+    lua_stream_check(L, 1);
+    lua_pattern_delimiters(L, 2);
+    if (!argument_options(L, 3))
+        return 0;
+    options_check(L, 3, max_known, "lines");
+    options_whole(L, 3, "max", 0, MOST, 0);
+    options_seconds(L, 3, "timeout", 0);
+    return 0;
 }
 
 /* --- what is buffered ----------------------------------------------------- */
@@ -276,7 +324,9 @@ static int stream_unread_method(lua_State *L)
 {
     struct lua_stream *box = lua_stream_check(L, 1);
     size_t size;
-    const char *data = luaL_checklstring(L, 2, &size);
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return argument_error(L, 2, "a string expected");
+    const char *data = lua_tolstring(L, 2, &size);
     lua_stream_check_idle(L, box);
     int error = stream_unread(box->stream, data, size);
     if (error) {
@@ -298,7 +348,8 @@ void lua_read_methods(lua_State *L)
         {"read_some", read_some},
         {"read_until_close", read_until_close},
         {"read_frame", read_frame},
-        {"read_into_memory", read_into},
+        {"read_into", read_into},
+        {"check_lines", check_lines},
         {"peek", stream_peek},
         {"unread", stream_unread_method},
         {NULL, NULL},

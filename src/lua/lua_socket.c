@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "io/net.h"
+#include "lua/arguments.h"
 #include "lua/lua_stream.h"
 
 /* Pushes the address, or nil, message, code. */
@@ -74,8 +75,7 @@ static int set_option(lua_State *L, const char *name, int (*set)(int, bool),
 static int stream_set_nodelay(lua_State *L)
 {
     struct lua_stream *box = lua_stream_check(L, 1);
-    luaL_checktype(L, 2, LUA_TBOOLEAN);
-    bool on = lua_toboolean(L, 2);
+    bool on = argument_boolean(L, 2);
     box->stream->options.nodelay = on;
     return set_option(L, "set_nodelay", net_set_nodelay, on);
 }
@@ -84,8 +84,7 @@ static int stream_set_nodelay(lua_State *L)
 static int stream_set_keepalive(lua_State *L)
 {
     struct lua_stream *box = lua_stream_check(L, 1);
-    luaL_checktype(L, 2, LUA_TBOOLEAN);
-    bool on = lua_toboolean(L, 2);
+    bool on = argument_boolean(L, 2);
     box->stream->options.keepalive = on;
     return set_option(L, "set_keepalive", net_set_keepalive, on);
 }

@@ -90,6 +90,19 @@ char *lua_stream_message(struct lua_stream *box, const char *name, int error)
     if (error == ERROR_EOF && left > 0)
         return memory_format("%s %s: %s (%zu bytes stay in the buffer)", name,
                              target, error_text(error), left);
+    if (error == EMSGSIZE)
+        return memory_format("%s %s: it is longer than max (%zu bytes)", name,
+                             target, stream->match.max);
+    if (error == ENOBUFS && strcmp(name, "write") == 0)
+        return memory_format(
+            "%s %s: it does not fit into "
+            "max_write_buffer_size (%llu bytes)",
+            name, target,
+            (unsigned long long) stream->options.max_write_buffer_size);
+    if (error == ENOBUFS)
+        return memory_format("%s %s: it does not fit into max_buffer_size "
+                             "(%zu bytes)",
+                             name, target, stream->options.max_buffer_size);
     return memory_format("%s %s: %s", name, target,
                          stream_reason(stream, error));
 }
@@ -195,6 +208,7 @@ static int stream_collect(lua_State *L)
     stream->owner = NULL;
     free(box->peer);
     free(box->host);
+    free(box->source);
     stream_release(stream);
     return 0;
 }
@@ -286,8 +300,8 @@ static int stream_ref(lua_State *L)
 static int stream_set_close_callback(lua_State *L)
 {
     struct lua_stream *box = lua_stream_check(L, 1);
-    if (!lua_isnoneornil(L, 2))
-        luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (!lua_isnoneornil(L, 2) && !lua_isfunction(L, 2))
+        return argument_error(L, 2, "a function, or nil, expected");
     luaL_unref(L, LUA_REGISTRYINDEX, box->close_callback);
     context_release(box->close_context);
     box->close_callback = LUA_NOREF;
@@ -327,6 +341,8 @@ void lua_stream_options(lua_State *L, int index,
         options_whole(L, index, "max_write_buffer_size", 1, MOST, 0);
     stream->high_water =
         options_whole(L, index, "high_water", 1, MOST, stream->high_water);
+    if (options_string(L, index, "source", NULL))
+        lua_pop(L, 1);
     stream->half_open = options_boolean(L, index, "half_open", false);
     stream->nodelay = options_boolean(L, index, "nodelay", true);
     stream->keepalive = options_boolean(L, index, "keepalive", false);
@@ -337,14 +353,24 @@ static const char *const option_names[] = {STREAM_OPTION_NAMES, NULL};
 static void open_options(lua_State *L, int index, const char *name,
                          struct lua_stream_options *options)
 {
-    if (!lua_isnoneornil(L, index)) {
-        luaL_checktype(L, index, LUA_TTABLE);
+    bool given = argument_options(L, index);
+    if (given)
         options_check(L, index, option_names, name);
-    }
-    lua_stream_options(L, lua_isnoneornil(L, index) ? 0 : index, options);
+    lua_stream_options(L, given ? index : 0, options);
 }
 
 /* --- weir.stream, weir.pair, weir.streams --------------------------------- */
+
+/* Where a later connect is to come from. */
+static void keep_source(lua_State *L, struct lua_stream *box, int options)
+{
+    size_t size;
+    const char *source = options_string(L, options, "source", &size);
+    if (!source)
+        return;
+    box->source = memory_copy(source, size);
+    lua_pop(L, 1);
+}
 
 /* weir.stream([fd], [options]) → stream */
 static int weir_stream(lua_State *L)
@@ -360,8 +386,10 @@ static int weir_stream(lua_State *L)
         return push_failure(L, error, lua_tostring(L, -1));
     }
     struct lua_stream *box = lua_stream_push(L, &options, NULL);
-    if (!around)
+    if (!around) {
+        keep_source(L, box, lua_istable(L, index) ? index : 0);
         return 1;
+    }
     struct net_address peer;
     char text[NET_TEXT] = "";
     if (net_peer_address(fd, &peer))

@@ -21,6 +21,7 @@ struct lua_stream {
     struct context *close_context;
     char *peer;     /* its address, in words; may be NULL */
     char *host;     /* the name that it was connected to */
+    char *source;   /* where to connect from; may be NULL */
     double timeout; /* default for every operation; < 0: none */
     double connect_timeout;
     unsigned id;

@@ -114,12 +114,12 @@ static uint64_t measure(lua_State *L, int index, int depth)
         return size;
     }
     if (type != LUA_TTABLE)
-        luaL_error(L,
+        call_error(L,
                    "write: a string, a number or a list of them expected, "
                    "got %s%s",
                    luaL_typename(L, index), depth > 0 ? " in the list" : "");
     if (depth > DEEPEST)
-        luaL_error(L, "write: lists nested more than %d deep", DEEPEST);
+        call_error(L, "write: lists nested more than %d deep", DEEPEST);
     luaL_checkstack(L, 4, "write: lists nested too deep");
     uint64_t total = 0;
     int count = (int) lua_objlen(L, index);
@@ -160,20 +160,23 @@ static void queue_value(lua_State *L, struct outqueue *queue, int index)
 
 /* FFI memory: the argument becomes a string of its bytes (`length` of them, or
  * as many as it has). */
-static void cdata_to_string(lua_State *L, int index)
+static void cdata_to_string(lua_State *L, int index, const struct call *call)
 {
     enum { CDATA = 10 }; /* LuaJIT's own type */
-    if (lua_type(L, index) != CDATA)
+    uint64_t length = options_whole(L, call->options, "length", 0, MOST, MOST);
+    if (lua_type(L, index) != CDATA) {
+        if (length != MOST)
+            call_error(L, "write: 'length' is for FFI memory, got %s",
+                       luaL_typename(L, index));
         return;
+    }
     lua_getfield(L, LUA_REGISTRYINDEX, "weir.core");
     lua_getfield(L, -1, "bytes_of");
     lua_remove(L, -2);
     lua_pushvalue(L, index);
-    if (lua_istable(L, index + 1))
-        lua_pushvalue(L, index + 1);
-    else
-        lua_pushnil(L);
-    lua_call(L, 2, 1);
+    if (length != MOST)
+        lua_pushnumber(L, (lua_Number) length);
+    lua_call(L, length != MOST ? 2 : 1, 1);
     lua_replace(L, index);
 }
 
@@ -184,9 +187,10 @@ static int stream_write(lua_State *L)
     struct lua_stream *box = lua_stream_check(L, 1);
     struct stream *stream = box->stream;
     struct call call;
-    luaL_checkany(L, 2);
+    if (lua_isnone(L, 2))
+        return argument_error(L, 2, "a string, a number or a list expected");
     call_parse_only(L, &call, 3, known, "write");
-    cdata_to_string(L, 2);
+    cdata_to_string(L, 2, &call);
     uint64_t size = measure(L, 2, 0);
     bool waits = !call.callback && call_may_wait(L);
     if (waits) {
@@ -282,6 +286,8 @@ static int stream_send_file(lua_State *L)
     struct call call;
     struct stat status;
     bool named = lua_type(L, 2) == LUA_TSTRING;
+    if (!named && lua_type(L, 2) != LUA_TNUMBER)
+        return argument_error(L, 2, "a path or a descriptor expected");
     int fd = named ? -1 : argument_fd(L, 2);
     call_parse(L, &call, 3, known, "send_file");
     uint64_t offset = options_whole(L, call.options, "offset", 0, MOST, 0);

@@ -79,7 +79,7 @@ static void check_may_wait(lua_State *L, const char *name)
 {
     if (call_may_wait(L))
         return;
-    luaL_error(L,
+    call_error(L,
                "%s cannot wait here, across a C call (such as require, dofile, "
                "table.sort, string.gsub, an xpcall handler or __gc): give it "
                "a callback, or run this in weir.spawn",
@@ -96,10 +96,10 @@ void call_parse_only(lua_State *L, struct call *call, int index,
     if (last >= index && lua_isfunction(L, last))
         call->callback = last--;
     if (last > index)
-        luaL_argerror(L, last, "callback (a function) expected");
+        argument_error(L, last, "callback (a function) expected");
     if (last == index && !lua_isnil(L, index)) {
         if (!lua_istable(L, index))
-            luaL_argerror(L, index, "options (a table) or callback expected");
+            argument_error(L, index, "options (a table) or callback expected");
         call->options = index;
         options_check(L, index, known, name);
         call->timeout = options_seconds(L, index, "timeout", -1);
