@@ -57,6 +57,32 @@ static ssize_t plain_read(struct transport *transport, void *data, size_t size)
     return read_answer(transport, got, size);
 }
 
+/* What poll(2) says now of `events`; errors and hang-ups it says unasked. */
+static int poll_now(int fd, short events)
+{
+    struct pollfd wanted = {.fd = fd, .events = events};
+    while (poll(&wanted, 1, 0) < 0 && errno == EINTR)
+        continue;
+    return wanted.revents;
+}
+
+/* Would an operation block? An error or a hang-up would not: it shows. */
+static bool is_ready(int fd, short events)
+{
+    return poll_now(fd, events) != 0;
+}
+
+/* The end that is for writing has nothing to read; when the other one has been
+ * closed, which poll calls an error, that is its end. */
+static ssize_t pipe_read(struct transport *transport, void *data, size_t size)
+{
+    ssize_t got = plain_read(transport, data, size);
+    if (got == IO_FAILED && transport->error == EBADF &&
+        poll_now(transport->fd, 0) & POLLERR)
+        return IO_END;
+    return got;
+}
+
 /* A terminal's other side hung up: that is its end, not a failure. */
 static ssize_t tty_read(struct transport *transport, void *data, size_t size)
 {
@@ -140,17 +166,6 @@ static ssize_t plain_shutdown(struct transport *transport)
     return transport_fail(transport, errno);
 }
 
-/* Would an operation block? An error or a hang-up would not: it shows. */
-static bool is_ready(int fd, short events)
-{
-    struct pollfd wanted = {.fd = fd, .events = events};
-    int ready;
-    do
-        ready = poll(&wanted, 1, 0);
-    while (ready < 0 && errno == EINTR);
-    return ready != 0;
-}
-
 static ssize_t shared_receive(struct transport *transport, void *data,
                               size_t size)
 {
@@ -175,12 +190,26 @@ static ssize_t shared_send(struct transport *transport,
 
 /* Blocks after all if another process took the bytes in between: the price
  * of not changing a flag that is not ours alone. */
-static ssize_t shared_read(struct transport *transport, void *data, size_t size)
+static bool shared_empty(struct transport *transport)
 {
-    if (!is_ready(transport->fd, POLLIN)) {
-        transport->drained = true;
+    bool empty = !is_ready(transport->fd, POLLIN);
+    transport->drained = transport->drained || empty;
+    return empty;
+}
+
+static ssize_t shared_pipe_read(struct transport *transport, void *data,
+                                size_t size)
+{
+    if (shared_empty(transport))
         return IO_WANT_READ;
-    }
+    return pipe_read(transport, data, size);
+}
+
+static ssize_t shared_tty_read(struct transport *transport, void *data,
+                               size_t size)
+{
+    if (shared_empty(transport))
+        return IO_WANT_READ;
     return tty_read(transport, data, size);
 }
 
@@ -241,7 +270,7 @@ static const struct transport_class classes[KINDS] = {
     [TCP] = CLASS("tcp", plain_read, plain_write, plain_send_file),
     [UNIX] = CLASS("unix", plain_read, plain_write, plain_send_file),
     [SOCKET] = CLASS("socket", plain_read, plain_write, plain_send_file),
-    [PIPE] = CLASS("pipe", plain_read, plain_write, plain_send_file),
+    [PIPE] = CLASS("pipe", pipe_read, plain_write, plain_send_file),
     [TTY] = CLASS("tty", tty_read, plain_write, plain_send_file),
     [PLAIN_FILE] = CLASS("file", plain_read, plain_write, plain_send_file),
 };
@@ -251,8 +280,8 @@ static const struct transport_class shared_classes[KINDS] = {
     [TCP] = CLASS("tcp", shared_receive, shared_send, NULL),
     [UNIX] = CLASS("unix", shared_receive, shared_send, NULL),
     [SOCKET] = CLASS("socket", shared_receive, shared_send, NULL),
-    [PIPE] = CLASS("pipe", shared_read, shared_write, NULL),
-    [TTY] = CLASS("tty", shared_read, shared_tty_write, NULL),
+    [PIPE] = CLASS("pipe", shared_pipe_read, shared_write, NULL),
+    [TTY] = CLASS("tty", shared_tty_read, shared_tty_write, NULL),
     [PLAIN_FILE] = CLASS("file", plain_read, plain_write, NULL),
 };
 

@@ -74,6 +74,9 @@ static int open_stdio(const struct spawn *spawn, int ours[3], int theirs[3])
         case SPAWN_FD:
             theirs[n] = fcntl(spawn->stdio[n].fd, F_DUPFD_CLOEXEC, 3);
             error = theirs[n] < 0 ? errno : 0;
+            /* Programs expect that; the shell's own are as they should be. */
+            if (!error && spawn->stdio[n].fd > STDERR_FILENO)
+                error = net_set_nonblocking(theirs[n], false);
             break;
         case SPAWN_INHERIT:
         case SPAWN_STDOUT:

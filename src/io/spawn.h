@@ -12,7 +12,7 @@ enum spawn_kind {
     SPAWN_PIPE,    /* the other end is ours */
     SPAWN_INHERIT, /* weir's own */
     SPAWN_NULL,    /* /dev/null */
-    SPAWN_FD,      /* `fd`, duplicated */
+    SPAWN_FD,      /* `fd`, duplicated; made blocking if it is above 2 */
     SPAWN_STDOUT   /* of the child's stderr: the same as its stdout */
 };
 

@@ -36,7 +36,7 @@ static const char *push_known(lua_State *L)
     luaL_buffinit(L, &text);
     for (int number = 1; number < NSIG; number++) {
         const char *name = signals_name(number);
-        if (!name || !signal_watch_allowed(number))
+        if (!name)
             continue;
         luaL_addstring(&text, first ? "" : ", ");
         luaL_addstring(&text, name);
@@ -46,13 +46,19 @@ static const char *push_known(lua_State *L)
     return lua_tostring(L, -1);
 }
 
-static int check_signal(lua_State *L, int index)
+int lua_signal_check(lua_State *L, int index, const char *what)
 {
     const char *name = luaL_checkstring(L, index);
     int number = signals_number(name);
     if (number == 0)
-        luaL_error(L, "signal: unknown signal '%s' (known: %s)", name,
+        luaL_error(L, "%s: unknown signal '%s' (known: %s)", what, name,
                    push_known(L));
+    return number;
+}
+
+static int check_signal(lua_State *L, int index)
+{
+    int number = lua_signal_check(L, index, "signal");
     if (!signal_watch_allowed(number))
         luaL_error(L, "signal: %s cannot be handled", signals_name(number));
     return number;

@@ -19,7 +19,9 @@ static int push_address(lua_State *L, const char *what,
         lua_pushstring(L, net_format(&address, text, sizeof text));
         return 1;
     }
-    if (get == net_peer_address && box->peer) {
+    /* A pipe or a file has none: what it is called is for messages. */
+    bool socket = fd < 0 || errno != ENOTSOCK;
+    if (get == net_peer_address && box->peer && socket) {
         lua_pushstring(L, box->peer);
         return 1;
     }

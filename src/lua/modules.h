@@ -28,5 +28,6 @@ void lua_queue_open(lua_State *L);
 void lua_group_open(lua_State *L);
 void lua_coroutine_open(lua_State *L);
 void lua_certificate_open(lua_State *L);
+void lua_process_open(lua_State *L);
 
 #endif
