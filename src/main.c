@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "io/standard.h"
 #include "options.h"
 
 enum { STATUS_FAILED = 1, STATUS_USAGE = 2 };
@@ -31,6 +32,7 @@ static int run(const struct options *options)
 int main(int argc, char **argv)
 {
     struct options options;
+    standard_open();
     char *wrong = options_parse(&options, argc, argv, isatty(STDIN_FILENO));
     int status = STATUS_USAGE;
     if (wrong)

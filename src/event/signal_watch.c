@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/standard.h"
+
 static struct loop *loop;
 static void (*usual_action)(int number);
 static ev_async wake;
@@ -29,16 +31,22 @@ static bool has_usual_action(int number)
     return ends_process(number) || number == SIGQUIT;
 }
 
+static void leave_at_once(int number)
+{
+    standard_restore_terminal();
+    _exit(128 + number);
+}
+
 static void on_signal(int number)
 {
     int error = errno;
     if (ends_process(number) && !watched[number]) {
         if (warned)
-            _exit(128 + number);
+            leave_at_once(number);
         warned = 1;
     }
     if (number == SIGINT && impatient && arrived[number])
-        _exit(128 + number);
+        leave_at_once(number);
     arrived[number] = 1;
     ev_async_send(loop->ev, &wake);
     errno = error;

@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "event/stream_internal.h"
 #include "io/net.h"
 #include "io/plain.h"
+#include "io/standard.h"
 
 /* --- events of a stream that nobody owns any more ----------------------- */
 
@@ -184,6 +184,14 @@ void stream_release(struct stream *stream)
         stream_bury(stream);
 }
 
+static void stream_close_descriptor(const struct stream *stream, int fd)
+{
+    if (stream->reset && !stream->shared)
+        net_abort(fd);
+    else
+        standard_close(fd);
+}
+
 void stream_finish(struct stream *stream)
 {
     struct loop *loop = stream->loop;
@@ -200,10 +208,8 @@ void stream_finish(struct stream *stream)
     stream->next = NULL;
     stream->transport = &stream->plain;
     stream->plain.fd = -1;
-    if (fd >= 0 && stream->reset)
-        net_abort(fd);
-    else if (fd >= 0)
-        close(fd);
+    if (fd >= 0 && !stream->left)
+        stream_close_descriptor(stream, fd);
     stream->phase = STREAM_CLOSED;
     outqueue_clear(&stream->output);
     if (stream->finished)
@@ -253,6 +259,7 @@ void stream_open(struct stream *stream, int fd, struct transport *transport)
 
 void stream_open_shared(struct stream *stream, int fd)
 {
+    stream->shared = true;
     plain_init_shared(&stream->plain, fd);
     stream->transport = &stream->plain;
     stream_opened(stream);

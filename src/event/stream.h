@@ -89,6 +89,8 @@ struct stream {
     struct list waiters; /* struct stream_waiter, in order of `until` */
     struct list copies;  /* struct copy, into this one */
     struct copy *copy;   /* from this one: it is what reads */
+    /* Called before anything is queued; NULL: nothing to do. */
+    void (*before_write)(struct stream *);
     struct match match;
     struct match_place place;
     struct match_found found; /* result of a read that is done */
@@ -123,6 +125,9 @@ struct stream {
     bool unref;      /* does not keep the host */
     bool holding;
     bool paired; /* the other end is in this process too */
+    bool shared; /* the descriptor is a standard one, and not ours alone */
+    bool left;   /* the host ends, and leaves a shared descriptor open */
+    bool eager;  /* sends what is written at once */
 };
 
 /* With one reference, in phase STREAM_IDLE. */
@@ -139,8 +144,9 @@ void stream_default_options(struct stream_options *options);
  * A transport that shakes hands does so first, and events->ready follows.
  * Queued writes then start to leave. */
 void stream_open(struct stream *stream, int fd, struct transport *transport);
-/* The same around one that is shared with other processes: its blocking flag
- * is left alone. */
+/* The same around a standard descriptor (0, 1 or 2), which is shared with
+ * other processes: its blocking flag is left alone, and closing it ends
+ * nothing for them. */
 void stream_open_shared(struct stream *stream, int fd);
 /* While a connect is under way: writes are queued, reads wait. */
 void stream_connecting(struct stream *stream);
@@ -169,9 +175,11 @@ int stream_unread(struct stream *stream, const void *data, size_t size);
 
 /* Before anything is queued: may `size` more bytes be written? 0, ENOBUFS,
  * or why the stream is over for writing. */
-int stream_may_write(const struct stream *stream, uint64_t size);
+int stream_may_write(struct stream *stream, uint64_t size);
 /* Bytes were put on stream->output: sees that they leave. */
 void stream_written(struct stream *stream);
+/* Sends all that is queued, and blocks the host until then. */
+void stream_flush_blocking(struct stream *stream);
 /* 0 if already sent, STREAM_WAIT, or why it never will be. */
 int stream_wait_sent(struct stream *stream, struct stream_waiter *waiter,
                      uint64_t until);

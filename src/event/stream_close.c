@@ -157,6 +157,10 @@ void stream_close_step(struct stream *stream)
     }
     if (stream->phase != STREAM_ENDING)
         return;
+    if (stream->shared) { /* others go on with it */
+        stream_finish(stream);
+        return;
+    }
     ssize_t answer = IO_END;
     if (!stream->shut_done && !stream->output_error)
         answer = transport->class->shutdown(transport);
@@ -191,6 +195,7 @@ void stream_leave(struct stream *stream)
     bool queued = outqueue_length(&stream->output) > 0;
     if (stream_closed(stream))
         return;
+    stream->left = stream->shared;
     if (queued) {
         stream_close(stream, STREAM_LINGER);
         return;
@@ -198,7 +203,7 @@ void stream_leave(struct stream *stream)
     stream_retain(stream);
     stream_end(stream, 0, NULL);
     if (stream->transport->fd >= 0 && stream->phase != STREAM_CLOSED &&
-        net_is_socket(stream->transport->fd))
+        !stream->shared && net_is_socket(stream->transport->fd))
         (void) drained(stream);
     stream_finish(stream);
     stream_release(stream);

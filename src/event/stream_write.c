@@ -1,6 +1,7 @@
 /* Writing: queue, gather, send before the loop waits. */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -17,8 +18,10 @@
 /* iovecs for one call; what stands here is as good as IOV_MAX on the wire. */
 #define STREAM_VECTORS (IOV_MAX < 256 ? IOV_MAX : 256)
 
-int stream_may_write(const struct stream *stream, uint64_t size)
+int stream_may_write(struct stream *stream, uint64_t size)
 {
+    if (stream->before_write)
+        stream->before_write(stream);
     uint64_t most = stream->options.max_write_buffer_size;
     if (stream_closed(stream))
         return stream->over_error ? stream->over_error : ERROR_CLOSED;
@@ -37,7 +40,7 @@ void stream_written(struct stream *stream)
 {
     if (stream->phase == STREAM_OPEN && !ev_is_active(&stream->writer)) {
         loop_before_wait(stream->loop, &stream->flush_call);
-        if (outqueue_length(&stream->output) >= STREAM_LARGE)
+        if (stream->eager || outqueue_length(&stream->output) >= STREAM_LARGE)
             stream_flush(stream);
     }
     if (!stream->holding)
@@ -238,6 +241,18 @@ void stream_flush(struct stream *stream)
     else if (empty)
         stream_settle(stream);
     stream_release(stream);
+}
+
+void stream_flush_blocking(struct stream *stream)
+{
+    struct pollfd writable = {.fd = stream->transport->fd, .events = POLLOUT};
+    while (stream->phase == STREAM_OPEN && !stream->output_error &&
+           outqueue_length(&stream->output) > 0) {
+        if (poll(&writable, 1, -1) < 0 && errno != EINTR)
+            return;
+        stream->write_budget.used = 0;
+        stream_flush(stream);
+    }
 }
 
 int stream_shutdown(struct stream *stream, struct stream_waiter *waiter)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "io/net.h"
+#include "io/standard.h"
 
 static int close_keeping_errno(int fd)
 {
@@ -148,7 +149,7 @@ void net_abort(int fd)
 {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    close(fd);
+    standard_close(fd);
 }
 
 /* Does nobody listen behind this socket file? Only a refusal proves it; a

@@ -13,6 +13,7 @@
 #include "lua/arguments.h"
 #include "lua/lua_process_options.h"
 #include "lua/lua_signal.h"
+#include "lua/lua_stdio.h"
 #include "lua/lua_stream.h"
 #include "lua/modules.h"
 #include "lua/task.h"
@@ -247,6 +248,9 @@ static int weir_process(lua_State *L)
     lua_newtable(L);
     lua_pushvalue(L, -1);
     lua_setfenv(L, -3);
+    /* What was printed before comes before what the command prints. */
+    if (spawn.stdio[1].kind != SPAWN_PIPE || spawn.stdio[2].kind != SPAWN_PIPE)
+        lua_stdio_flush();
     int error =
         process_start(&box->process, task_loop(), &spawn, ends, &failed);
     if (error)

@@ -395,6 +395,10 @@ static int weir_stream(lua_State *L)
     if (net_peer_address(fd, &peer))
         net_format(&peer, text, sizeof text);
     lua_stream_set_peer(box, text);
+    if (fd <= STDERR_FILENO) {
+        stream_open_shared(box->stream, fd);
+        return 1;
+    }
     net_set_nonblocking(fd, true);
     net_set_cloexec(fd);
     stream_open(box->stream, fd, NULL);

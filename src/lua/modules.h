@@ -29,5 +29,6 @@ void lua_group_open(lua_State *L);
 void lua_coroutine_open(lua_State *L);
 void lua_certificate_open(lua_State *L);
 void lua_process_open(lua_State *L);
+void lua_stdio_open(lua_State *L);
 
 #endif

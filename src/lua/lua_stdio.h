@@ -1,0 +1,8 @@
+#ifndef WEIR_LUA_STDIO_H
+#define WEIR_LUA_STDIO_H
+
+/* Sends what print and weir.stdout have kept back: somebody else is about to
+ * write there. Blocks as print does. */
+void lua_stdio_flush(void);
+
+#endif
