@@ -12,7 +12,7 @@ local OUTSIDE = {
   { "^ev%.h$", "^event/", "^lua/task%.[ch]$" },
   { "^openssl/", "^io/tls[%w_]*%.c$" },
   { "^pcre2%.h$", "^base/regex%.c$" },
-  { "^ares%.h$", "^event/resolver%.c$", "^io/dns%.c$" },
+  { "^ares%.h$", "^event/resolver[%w_]*%.[ch]$", "^io/dns%.c$" },
   { "^readline/", "^lua/lua_readline%.c$" },
 }
 

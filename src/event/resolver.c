@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "event/resolver_socket.h"
 
 #define SYSTEM_FILE "/etc/resolv.conf"
 
@@ -21,10 +22,12 @@ struct resolver {
     ares_channel channel;
     ev_timer timer;
     struct list sockets; /* struct socket, those that c-ares waits for */
-    unsigned queries;    /* that c-ares has not answered */
-    struct stat file;    /* SYSTEM_FILE, as it was read */
-    bool retired;        /* for good, once its queries are over */
-    struct loop_call retire;
+    unsigned queries;    /* that c-ares has not answered, */
+    unsigned wanted;     /* and those of them not cancelled */
+    struct resolver_refusals refusals;
+    struct stat file; /* SYSTEM_FILE, as it was read */
+    bool retired;     /* for good, once its queries are over */
+    struct loop_call tidy;
 };
 
 struct socket {
@@ -33,7 +36,7 @@ struct socket {
 };
 
 /* c-ares cannot cancel one query: a cancelled one stays, without a callback,
- * until it is answered. */
+ * until it is answered or nobody waits for another one of its resolver. */
 struct resolver_query {
     struct list link;          /* queries */
     struct resolver *resolver; /* NULL when it has answered, */
@@ -42,6 +45,7 @@ struct resolver_query {
     resolver_answered *answered;
     void *owner;
     bool cancelled;
+    unsigned refusals; /* its resolver's, when it was asked */
     int status;
     in_port_t port; /* in network order */
     struct net_address *addresses;
@@ -134,6 +138,8 @@ static int open_channel(struct resolver *resolver)
         status = ares_init_options(&resolver->channel, &options, given);
     if (status != ARES_SUCCESS)
         return ERROR_RESOLVE - status;
+    ares_set_socket_functions(resolver->channel, &resolver_sockets,
+                              &resolver->refusals);
     if (!resolver->servers)
         return 0;
     status = ares_set_servers_ports_csv(resolver->channel, resolver->servers);
@@ -145,17 +151,25 @@ static void resolver_free(struct resolver *resolver)
 {
     if (resolver->channel)
         ares_destroy(resolver->channel); /* ends what is pending */
-    list_remove(&resolver->retire.link);
+    list_remove(&resolver->tidy.link);
     ev_timer_stop(resolver->loop->ev, &resolver->timer);
     free(resolver->servers);
     free(resolver);
     ares_library_cleanup();
 }
 
-static void on_retire(struct loop_call *call)
+/* Nobody waits any more: the sockets of cancelled queries close, and one
+ * that is retired goes. */
+static void on_tidy(struct loop_call *call)
 {
-    struct resolver *resolver = list_entry(call, struct resolver, retire);
-    if (!resolver->retired || resolver->queries > 0)
+    struct resolver *resolver = list_entry(call, struct resolver, tidy);
+    if (resolver->wanted > 0)
+        return;
+    if (resolver->queries > 0) {
+        ares_cancel(resolver->channel);
+        update_timer(resolver);
+    }
+    if (!resolver->retired)
         return;
     struct resolver **place = &resolvers;
     while (*place != resolver)
@@ -165,10 +179,10 @@ static void on_retire(struct loop_call *call)
 }
 
 /* Not at once: c-ares may be at work in it. */
-static void retire_when_idle(struct resolver *resolver)
+static void tidy_when_idle(struct resolver *resolver)
 {
-    if (resolver->retired && resolver->queries == 0)
-        loop_next_turn(resolver->loop, &resolver->retire);
+    if (resolver->wanted == 0 && (resolver->retired || resolver->queries > 0))
+        loop_next_turn(resolver->loop, &resolver->tidy);
 }
 
 static void read_file_state(struct stat *state)
@@ -195,8 +209,8 @@ static struct resolver *resolver_new(struct loop *loop, const char *servers,
     struct resolver *resolver = memory_new(sizeof *resolver);
     resolver->loop = loop;
     list_init(&resolver->sockets);
-    list_init(&resolver->retire.link);
-    resolver->retire.run = on_retire;
+    list_init(&resolver->tidy.link);
+    resolver->tidy.run = on_tidy;
     ev_init(&resolver->timer, on_timeout);
     resolver->timer.data = resolver;
     if (servers)
@@ -240,7 +254,7 @@ struct resolver *resolver_get(struct loop *loop, const char *servers,
         return resolver;
     if (resolver) {
         resolver->retired = true;
-        retire_when_idle(resolver);
+        tidy_when_idle(resolver);
     }
     resolver = resolver_new(loop, servers, error);
     /* Scripts may name any number of servers: only the system's stay. */
@@ -280,7 +294,9 @@ static struct resolver_query *query_new(struct resolver *resolver, void *owner)
     query->deliver.run = on_deliver;
     query->resolver = resolver;
     query->owner = owner;
+    query->refusals = resolver->refusals.count;
     resolver->queries++;
+    resolver->wanted++;
     return query;
 }
 
@@ -289,7 +305,9 @@ static void leave_resolver(struct resolver_query *query)
     struct resolver *resolver = query->resolver;
     query->resolver = NULL;
     resolver->queries--;
-    retire_when_idle(resolver);
+    if (!query->cancelled)
+        resolver->wanted--;
+    tidy_when_idle(resolver);
 }
 
 /* c-ares may answer inside the call that asks, and amidst its own work: the
@@ -304,6 +322,9 @@ static void finish(struct resolver_query *query, int status)
 
 static void answer(struct resolver_query *query, int status)
 {
+    const struct resolver_refusals *refusals = &query->resolver->refusals;
+    if (status == ARES_ECONNREFUSED && refusals->count != query->refusals)
+        status = refusals->status;
     if (!query->cancelled && status != ARES_EDESTRUCTION) {
         finish(query, status);
         return;
@@ -314,10 +335,14 @@ static void answer(struct resolver_query *query, int status)
 
 void resolver_cancel(struct resolver_query *query)
 {
-    if (query->resolver)
-        query->cancelled = true;
-    else
+    struct resolver *resolver = query->resolver;
+    if (!resolver) {
         query_free(query);
+        return;
+    }
+    query->cancelled = true;
+    resolver->wanted--;
+    tidy_when_idle(resolver);
 }
 
 static bool is_known(const struct resolver_query *query,
