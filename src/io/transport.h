@@ -14,7 +14,9 @@ enum io_answer {
     IO_END = 0,         /* read: the peer ended; else: done */
     IO_WANT_READ = -1,  /* call again when the descriptor is readable */
     IO_WANT_WRITE = -2, /* … writable */
-    IO_FAILED = -3      /* `error` says why; see base/error.h */
+    IO_FAILED = -3,     /* `error` says why; see base/error.h */
+    IO_WANT_OWNER = -4  /* handshake: call again when the owner of the stream
+                           has answered a question (a server's on_sni) */
 };
 
 struct transport {
@@ -24,6 +26,10 @@ struct transport {
     bool drained; /* the last read emptied the descriptor: another one now
                      would only say IO_WANT_READ */
     bool drains;  /* plain: a short read means empty (not on terminals) */
+    bool held;    /* the next read has an answer although the descriptor may
+                     have none: it is here already */
+    bool unsent;  /* bytes are here that the descriptor has not taken: write,
+                     with nothing if there is nothing, when it is writable */
     int reset;    /* plain: the lost connection that a write met first */
 };
 
@@ -32,8 +38,9 @@ struct transport_class {
 
     ssize_t (*read)(struct transport *, void *data, size_t size);
 
-    /* May write less than all. After a WANT answer the next call starts with
-     * the same bytes and is never shorter, though they may have moved. */
+    /* May write less than all; IO_END when there was nothing to write. After a
+     * WANT answer the next call starts with the same bytes, though they may
+     * have moved, or be fewer. */
     ssize_t (*write)(struct transport *, const struct iovec *, int count);
 
     /* sendfile(2); NULL where there is none. */
