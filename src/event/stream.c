@@ -27,14 +27,22 @@ static void deaf_copied(struct stream *stream, const struct copy *copy,
     (void) error;
 }
 
+static void deaf_question(struct stream *stream)
+{
+    (void) stream;
+}
+
 static const struct stream_events deaf = {deaf_result, deaf_result, deaf_copied,
-                                          deaf_result};
+                                          deaf_result, deaf_question};
 
 /* --- watchers ------------------------------------------------------------ */
 
 void stream_arm(struct stream *stream, ev_io *watcher, ssize_t answer)
 {
     int events = answer == IO_WANT_WRITE ? EV_WRITE : EV_READ;
+    if (watcher == &stream->reader && answer == IO_WANT_READ &&
+        stream->transport->held)
+        ev_feed_event(stream->loop->ev, watcher, EV_READ);
     if (ev_is_active(watcher)) {
         if ((watcher->events & (EV_READ | EV_WRITE)) == events)
             return;
@@ -80,17 +88,23 @@ static void writer_ready(struct ev_loop *ev, ev_io *watcher, int events)
 static void flush_call(struct loop_call *call)
 {
     struct stream *stream = list_entry(call, struct stream, flush_call);
+    stream_retain(stream);
     if (stream->phase == STREAM_HANDSHAKE)
         stream_handshake_step(stream);
     else if (!ev_is_active(&stream->writer))
         stream_flush(stream);
+    if (stream->watched)
+        stream_settle(stream);
+    stream_release(stream);
 }
 
 static void again_call(struct loop_call *call)
 {
     struct stream *stream = list_entry(call, struct stream, again_call);
     stream_retain(stream);
-    if (stream->phase == STREAM_DRAINING)
+    if (stream->phase == STREAM_HANDSHAKE)
+        stream_handshake_step(stream);
+    else if (stream->phase == STREAM_DRAINING)
         stream_drain_step(stream);
     else if (!ev_is_active(&stream->writer))
         stream_flush(stream);
@@ -227,7 +241,8 @@ void stream_finish(struct stream *stream)
 static void stream_opened(struct stream *stream)
 {
     stream->phase = STREAM_OPEN;
-    if (stream->output.queued > stream->output.sent || stream->shut)
+    if (stream->output.queued > stream->output.sent || stream->shut ||
+        stream->transport->unsent)
         loop_before_wait(stream->loop, &stream->flush_call);
     if (stream->reading)
         loop_next_turn(stream->loop, &stream->again_call);
@@ -287,8 +302,14 @@ void stream_connect_failed(struct stream *stream, int error, const char *reason)
 
 int stream_handshake(struct stream *stream, struct transport *transport)
 {
+    size_t length = buffer_length(&stream->input);
     stream->next = transport;
     stream->plain_until = stream->output.queued;
+    if (length > 0) {
+        buffer_consume(&stream->input, length);
+        match_consumed(&stream->place, NULL, length);
+    }
+    ev_io_stop(stream->loop->ev, &stream->reader);
     loop_before_wait(stream->loop, &stream->flush_call);
     return STREAM_WAIT;
 }
@@ -298,30 +319,48 @@ void stream_handshake_timeout(struct stream *stream, double seconds)
     loop_start_timer(stream->loop, &stream->linger, seconds, 0);
 }
 
-void stream_handshake_step(struct stream *stream)
+void stream_handshake_answered(struct stream *stream)
 {
-    struct transport *transport = stream->transport;
-    ssize_t answer = transport->class->handshake(transport);
-    if (answer == IO_WANT_READ || answer == IO_WANT_WRITE) {
-        ev_io *wanted =
-            answer == IO_WANT_READ ? &stream->reader : &stream->writer;
-        ev_io *other =
-            answer == IO_WANT_READ ? &stream->writer : &stream->reader;
-        ev_io_stop(stream->loop->ev, other);
-        stream_arm(stream, wanted, answer);
-        return;
-    }
-    ev_io_stop(stream->loop->ev, &stream->writer);
+    if (stream->phase == STREAM_HANDSHAKE)
+        loop_next_turn(stream->loop, &stream->again_call);
+}
+
+static void handshake_done(struct stream *stream)
+{
     ev_timer_stop(stream->loop->ev, &stream->linger);
-    if (answer == IO_FAILED) {
-        stream_fail(stream, transport->error, NULL);
-        return;
-    }
     stream_retain(stream);
     stream->events->ready(stream, 0);
     if (stream->phase == STREAM_HANDSHAKE)
         stream_opened(stream);
     stream_release(stream);
+}
+
+/* Only what the transport asks for is waited on (R31): nothing else can help
+ * it. */
+void stream_handshake_step(struct stream *stream)
+{
+    struct transport *transport = stream->transport;
+    ssize_t answer = transport->class->handshake(transport);
+    if (answer != IO_WANT_READ)
+        ev_io_stop(stream->loop->ev, &stream->reader);
+    if (answer != IO_WANT_WRITE)
+        ev_io_stop(stream->loop->ev, &stream->writer);
+    switch (answer) {
+    case IO_WANT_READ:
+        stream_arm(stream, &stream->reader, answer);
+        break;
+    case IO_WANT_WRITE:
+        stream_arm(stream, &stream->writer, answer);
+        break;
+    case IO_WANT_OWNER:
+        stream->events->asked(stream);
+        break;
+    case IO_FAILED:
+        stream_fail(stream, transport->error, NULL);
+        break;
+    default:
+        handshake_done(stream);
+    }
 }
 
 /* --- state ---------------------------------------------------------------- */
@@ -330,7 +369,7 @@ static bool stream_keeps_host(const struct stream *stream)
 {
     if (stream->unref || stream->phase == STREAM_CLOSED)
         return false;
-    if (stream_closed(stream))
+    if (stream_closed(stream) || stream->phase == STREAM_HANDSHAKE)
         return true;
     if (outqueue_length(&stream->output) > 0 && !stream->output_error)
         return stream->phase != STREAM_IDLE;
@@ -377,7 +416,7 @@ void stream_settle(struct stream *stream)
 {
     stream_retain(stream);
     if (stream->watched && stream->phase == STREAM_OPEN && !stream->reading &&
-        !stream->input_error && !stream->view &&
+        !stream->next && !stream->input_error && !stream->view &&
         buffer_length(&stream->input) < stream->options.read_chunk_size)
         stream_arm(stream, &stream->reader, IO_WANT_READ);
     stream_check_over(stream);

@@ -46,6 +46,9 @@ struct stream_events {
     void (*copied)(struct stream *, const struct copy *, int error);
     /* The stream is over and somebody asked to be told (R17). Once. */
     void (*over)(struct stream *, int error);
+    /* The handshake waits for an answer to what the transport asks;
+     * stream_handshake_answered must follow, later. */
+    void (*asked)(struct stream *);
 };
 
 /* Somebody waits until the output has been sent up to an offset. */
@@ -156,8 +159,12 @@ void stream_connect_failed(struct stream *stream, int error,
 /* A handshake that takes longer than that fails with ETIMEDOUT. */
 void stream_handshake_timeout(struct stream *stream, double seconds);
 
+/* What the transport asked was answered. */
+void stream_handshake_answered(struct stream *stream);
+
 /* Replaces the transport, after what is queued now has left, and shakes
- * hands. STREAM_WAIT, always: events->ready follows. */
+ * hands. What is buffered is dropped: it is the new transport's. STREAM_WAIT,
+ * always: events->ready follows. */
 int stream_handshake(struct stream *stream, struct transport *transport);
 
 /* Reads what `match` asks for (it is copied; its pattern is retained).

@@ -151,7 +151,7 @@ void stream_close_step(struct stream *stream)
 {
     struct transport *transport = stream->transport;
     if (stream->phase == STREAM_FLUSHING) {
-        if (outqueue_length(&stream->output) > 0 && !stream->output_error)
+        if (stream_sendable(stream) > 0 && !stream->output_error)
             return;
         stream->phase = STREAM_ENDING;
     }

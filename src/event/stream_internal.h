@@ -24,6 +24,8 @@ void stream_read_finish(struct stream *stream, int error);
 void stream_read_notice(struct stream *stream);
 
 void stream_flush(struct stream *stream);
+/* How many of the queued bytes may leave now. */
+uint64_t stream_sendable(const struct stream *stream);
 void stream_tell_waiters(struct stream *stream, int error);
 void stream_output_failed(struct stream *stream, int error);
 

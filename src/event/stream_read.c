@@ -108,6 +108,9 @@ static ssize_t transport_read(struct stream *stream, void *data, size_t size)
     ssize_t count = transport->class->read(transport, data, size);
     if (count > 0)
         stream_budget_use(&stream->read_budget, (size_t) count);
+    /* A read may have had to write (R32). */
+    if (transport->unsent && !ev_is_active(&stream->writer))
+        loop_before_wait(stream->loop, &stream->flush_call);
     return count;
 }
 
@@ -299,8 +302,9 @@ void stream_consume(struct stream *stream)
         match_consumed(&stream->place, stream->match.pattern, size);
     stream->view = NULL;
     forget_match(stream);
+    /* Later: whoever read is told first that the stream is over (R17). */
     if (stream->watched)
-        stream_settle(stream);
+        loop_before_wait(stream->loop, &stream->flush_call);
 }
 
 void stream_read_finish(struct stream *stream, int error)

@@ -104,7 +104,7 @@ void stream_output_failed(struct stream *stream, int error)
 /* --- sending -------------------------------------------------------------- */
 
 /* What may leave now: all, or what was written before start_tls. */
-static uint64_t sendable(const struct stream *stream)
+uint64_t stream_sendable(const struct stream *stream)
 {
     if (stream->next)
         return stream->plain_until - stream->output.sent;
@@ -147,13 +147,16 @@ static ssize_t send_file(struct stream *stream, struct outqueue_file *file,
     return count == 0 ? transport_fail(transport, EIO) : count;
 }
 
+/* `size` 0: what the transport still holds. */
 static ssize_t send_some(struct stream *stream, size_t size)
 {
     struct outqueue_file file;
     struct iovec vector[STREAM_VECTORS];
-    if (outqueue_at_file(&stream->output, &file))
+    if (size > 0 && outqueue_at_file(&stream->output, &file))
         return send_file(stream, &file, size);
-    int count = outqueue_vector(&stream->output, vector, STREAM_VECTORS, size);
+    int count = 0;
+    if (size > 0)
+        count = outqueue_vector(&stream->output, vector, STREAM_VECTORS, size);
     return stream->transport->class->write(stream->transport, vector, count);
 }
 
@@ -161,18 +164,18 @@ static ssize_t send_some(struct stream *stream, size_t size)
  * used. 0, or the error that ended it. */
 static int send_all(struct stream *stream)
 {
-    while (sendable(stream) > 0) {
+    while (stream_sendable(stream) > 0 || stream->transport->unsent) {
         size_t budget = stream_budget_left(stream, &stream->write_budget);
         if (budget == 0) {
             loop_next_turn(stream->loop, &stream->again_call);
             return 0;
         }
-        if (budget > sendable(stream))
-            budget = (size_t) sendable(stream);
+        if (budget > stream_sendable(stream))
+            budget = (size_t) stream_sendable(stream);
         ssize_t count = send_some(stream, budget);
         if (count == IO_FAILED)
             return stream->transport->error;
-        if (count <= 0) {
+        if (count < 0) {
             stream_arm(stream, &stream->writer, count);
             return 0;
         }
@@ -236,7 +239,7 @@ void stream_flush(struct stream *stream)
         stream_tell_waiters(stream, 0);
     if (stream->phase == STREAM_FLUSHING)
         stream_close_step(stream);
-    else if (stream->next && sendable(stream) == 0)
+    else if (stream->next && stream_sendable(stream) == 0)
         switch_transport(stream);
     else if (empty)
         stream_settle(stream);

@@ -68,10 +68,10 @@ static int stream_detach_method(lua_State *L)
     struct stream *stream = box->stream;
     struct call call;
     call_parse(L, &call, 2, known, "detach");
-    if (stream->transport != &stream->plain || stream->next)
-        return call_error(L, "detach: not possible on a TLS stream");
     if (stream->reading)
         return call_error(L, "detach: a read is pending");
+    if (stream->transport != &stream->plain || stream->next)
+        return call_error(L, "detach: not possible on a TLS stream");
     int refused = call_refused(L, &call);
     if (refused)
         return refused;

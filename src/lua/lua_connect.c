@@ -13,6 +13,7 @@
 #include "io/net.h"
 #include "lua/arguments.h"
 #include "lua/lua_stream.h"
+#include "lua/lua_tls.h"
 
 /* A connect under way. */
 struct connecting {
@@ -64,6 +65,11 @@ static void fail(struct lua_stream *box, int error, const char *message)
  * own result. */
 static void connected(struct lua_stream *box, int fd)
 {
+    if (box->tls != LUA_NOREF) {
+        const char *name = box->connecting->name;
+        stream_open(box->stream, fd, lua_tls_client(box, fd, name));
+        return;
+    }
     succeed(box);
     connecting_free(box->connecting);
     stream_open(box->stream, fd, NULL);
@@ -95,20 +101,36 @@ static void connector_ended(struct connector *connector, int fd, int error,
     connected(box, fd);
 }
 
+/* It says what was asked for, rather than which address answered. */
+static void ready_failed(struct lua_stream *box, int error)
+{
+    char *message;
+    if (!box->ready)
+        return;
+    if (box->connecting)
+        message = memory_format("connect %s: %s", box->connecting->name,
+                                stream_reason(box->stream, error));
+    else
+        message = lua_stream_message(box, box->ready->class->name, error);
+    fail(box, error, message);
+    free(message);
+}
+
 /* events->ready: a handshake ended, or the stream was closed before. */
 void lua_connect_ready(struct stream *stream, int error)
 {
     struct lua_stream *box = stream->owner;
-    if (error == 0) {
+    lua_tls_done(box);
+    if (box->listener)
+        lua_listener_ready(box, error);
+    if (error)
+        ready_failed(box, error);
+    else
         succeed(box);
-        return;
-    }
-    char *message = lua_stream_message(
-        box, box->ready ? box->ready->class->name : "connect", error);
-    fail(box, error, message);
-    free(message);
     if (box->connecting)
         connecting_free(box->connecting);
+    else
+        lua_stream_let_go(box);
 }
 
 static void cancel_connect(struct operation *op)
@@ -200,6 +222,30 @@ static int bad_address(lua_State *L, struct call *call, const char *text,
     return call_fail(L, call, EINVAL, lua_tostring(L, -1));
 }
 
+/* The stream is at 1. */
+static struct connecting *begin_connecting(lua_State *L, struct lua_stream *box,
+                                           const char *name)
+{
+    struct connecting *connecting = memory_new(sizeof *connecting);
+    connecting->box = box;
+    connecting->name = memory_copy(name, strlen(name));
+    box->connecting = connecting;
+    lua_stream_keep(L, box, 1);
+    return connecting;
+}
+
+static int wait_ready(lua_State *L, struct lua_stream *box, struct call *call)
+{
+    double timeout = options_seconds(L, call->options, "connect_timeout",
+                                     box->connect_timeout);
+    call->timeout = timeout >= 0 ? timeout : call->timeout;
+    box->ready = call_wait(L, call, &connect_class, box->timeout);
+    box->ready->object = box;
+    if (box->stream->unref)
+        operation_unref(box->ready, true);
+    return call_suspend(L, call, 1);
+}
+
 /* fd:N: a connected descriptor becomes the stream's. */
 static int adopt(lua_State *L, struct lua_stream *box, struct call *call,
                  int fd)
@@ -218,9 +264,38 @@ static int adopt(lua_State *L, struct lua_stream *box, struct call *call,
     lua_stream_set_peer(box, text);
     net_set_nonblocking(fd, true);
     net_set_cloexec(fd);
+    if (box->tls != LUA_NOREF) {
+        begin_connecting(L, box, lua_tostring(L, 2));
+        connected(box, fd);
+        return wait_ready(L, box, call);
+    }
     stream_open(box->stream, fd, NULL);
     lua_pushvalue(L, 1);
     return call_return(L, call, 1);
+}
+
+/* What the option `tls` asks for, or the address, or the stream's options did
+ * before. Returns what the C function returns, or 0. */
+static int prepare_tls(lua_State *L, struct lua_stream *box, struct call *call,
+                       const struct net_target *target)
+{
+    bool wanted = target->tls && box->tls == LUA_NOREF;
+    int error = lua_tls_option(L, call->options, wanted, "connect");
+    if (error) {
+        lua_pushfstring(L, "connect %s: %s", lua_tostring(L, 2),
+                        lua_tostring(L, -1));
+        return call_fail(L, call, error, lua_tostring(L, -1));
+    }
+    free(box->host);
+    box->host = target->kind == TARGET_HOST
+                    ? memory_copy(target->host, strlen(target->host))
+                    : NULL;
+    if (!lua_isnil(L, -1))
+        lua_tls_set(L, box);
+    else
+        lua_pop(L, 1);
+    lua_tls_check_client(L, box, "connect");
+    return 0;
 }
 
 /* The stream is at 1, the address at 2, the call parsed. */
@@ -245,16 +320,15 @@ static int begin(lua_State *L, struct lua_stream *box, struct call *call)
     if (from && !parse_source(from, &source))
         return bad_address(L, call, from,
                            "source: an IP address, or IP:port, expected");
+    int failed_tls = prepare_tls(L, box, call, &target);
+    if (failed_tls)
+        return failed_tls;
     if (target.kind == TARGET_FD)
         return adopt(L, box, call, target.fd);
-    struct connecting *connecting = memory_new(sizeof *connecting);
-    connecting->box = box;
+    struct connecting *connecting = begin_connecting(L, box, text);
     connecting->target = target;
     connecting->source = source;
     connecting->bound = from != NULL;
-    connecting->name = memory_copy(text, size);
-    box->connecting = connecting;
-    lua_stream_keep(L, box, 1);
     lua_stream_set_peer(box, text);
     int error = start(connecting);
     if (error) {
@@ -262,14 +336,7 @@ static int begin(lua_State *L, struct lua_stream *box, struct call *call)
         return lua_stream_call_fail(L, call, box, error);
     }
     stream_connecting(box->stream);
-    double timeout = options_seconds(L, call->options, "connect_timeout",
-                                     box->connect_timeout);
-    call->timeout = timeout >= 0 ? timeout : call->timeout;
-    box->ready = call_wait(L, call, &connect_class, box->timeout);
-    box->ready->object = box;
-    if (box->stream->unref)
-        operation_unref(box->ready, true);
-    return call_suspend(L, call, 1);
+    return wait_ready(L, box, call);
 }
 
 /* stream:connect(address, [options], [callback]) → stream */

@@ -11,10 +11,12 @@
 #include "io/net.h"
 #include "lua/arguments.h"
 #include "lua/lua_stream.h"
+#include "lua/lua_tls.h"
 #include "lua/modules.h"
 #include "lua/task_internal.h"
 
 #define LISTENER_TYPE "weir.listener"
+#define HANDSHAKE_TIMEOUT 10.0 /* seconds */
 
 struct lua_listener {
     struct listener *listener;
@@ -22,11 +24,29 @@ struct lua_listener {
     struct context *context;
     int handler; /* registry references */
     int anchor;  /* of the userdata, while it listens */
+    int tls;     /* the context; LUA_NOREF: plain */
+    double handshake_timeout;
+    double accepted, failed; /* connections, handshakes */
+    unsigned shaking;        /* handshakes under way */
 };
 
 static struct lua_listener *check_listener(lua_State *L)
 {
     return luaL_checkudata(L, 1, LISTENER_TYPE);
+}
+
+/* It is closed: whose handshakes are under way still gets a handler. */
+static void let_go(struct lua_listener *box)
+{
+    lua_State *L = task_state();
+    if (box->shaking > 0)
+        return;
+    luaL_unref(L, LUA_REGISTRYINDEX, box->anchor);
+    luaL_unref(L, LUA_REGISTRYINDEX, box->handler);
+    luaL_unref(L, LUA_REGISTRYINDEX, box->tls);
+    context_release(box->context);
+    box->anchor = box->handler = box->tls = LUA_NOREF;
+    box->context = NULL;
 }
 
 /* --- connections ---------------------------------------------------------- */
@@ -55,16 +75,66 @@ static void start_handler(lua_State *L, struct lua_listener *box,
     task_on_end(task, handler_ended, stream);
 }
 
+/* The stream is on top: its handler runs when the handshake is done (R27). */
+static void start_handshake(lua_State *L, struct lua_listener *box,
+                            struct lua_stream *connection, int fd)
+{
+    struct stream *stream = connection->stream;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, box->tls);
+    lua_tls_set(L, connection);
+    lua_stream_keep(L, connection, lua_gettop(L));
+    lua_pop(L, 1);
+    connection->listener = box;
+    box->shaking++;
+    stream_open(stream, fd, lua_tls_server(connection, fd, NULL, 0));
+    if (box->handshake_timeout < 1e9)
+        stream_handshake_timeout(stream, box->handshake_timeout);
+}
+
+/* A peer that only left is not worth a line. */
+static void report_handshake(struct lua_stream *connection, int error)
+{
+    char target[NET_TEXT];
+    if (error == ERROR_TRUNCATED || error == ECONNRESET ||
+        error == ERROR_CLOSED || error == ECANCELED)
+        return;
+    lua_stream_target(connection, target, sizeof target);
+    report_line("weir: TLS handshake with %s: %s", target,
+                stream_reason(connection->stream, error));
+}
+
+void lua_listener_ready(struct lua_stream *connection, int error)
+{
+    struct lua_listener *box = connection->listener;
+    lua_State *L = task_state();
+    connection->listener = NULL;
+    box->shaking--;
+    if (error) {
+        box->failed++;
+        report_handshake(connection, error);
+    } else {
+        lua_stream_push_box(L, connection);
+        start_handler(L, box, connection->stream);
+    }
+    if (box->listener->fd < 0)
+        let_go(box);
+}
+
 static void accepted(struct listener *listener, int fd,
                      const struct net_address *peer)
 {
     struct lua_listener *box = listener->owner;
+    box->accepted++;
     lua_State *L = task_state();
     char text[NET_TEXT];
     struct lua_stream *connection =
         lua_stream_push(L, &box->options, net_format(peer, text, sizeof text));
     connection->stream->finished = connection_finished;
     connection->stream->finished_owner = listener;
+    if (box->tls != LUA_NOREF) {
+        start_handshake(L, box, connection, fd);
+        return;
+    }
     stream_open(connection->stream, fd, NULL);
     start_handler(L, box, connection->stream);
 }
@@ -138,7 +208,8 @@ static int weir_listen(lua_State *L)
         options_check(L, options, known, "listen");
     }
     struct lua_listener *box = lua_newuserdata(L, sizeof *box);
-    *box = (struct lua_listener){.handler = LUA_NOREF, .anchor = LUA_NOREF};
+    *box = (struct lua_listener){
+        .handler = LUA_NOREF, .anchor = LUA_NOREF, .tls = LUA_NOREF};
     luaL_getmetatable(L, LISTENER_TYPE);
     lua_setmetatable(L, -2);
     int self = lua_gettop(L);
@@ -148,6 +219,15 @@ static int weir_listen(lua_State *L)
     if (!complete(&target))
         return listen_failed(L, text, EINVAL,
                              "the IP address of an interface expected");
+    box->handshake_timeout =
+        options_seconds(L, options, "handshake_timeout", HANDSHAKE_TIMEOUT);
+    int error = lua_tls_option(L, options, target.tls, "listen");
+    if (error)
+        return listen_failed(L, text, error, lua_tostring(L, -1));
+    if (!lua_isnil(L, -1)) {
+        lua_tls_check_server(L, "listen");
+        box->tls = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
     box->listener = open_listener(&target, L, options, box);
     if (!box->listener)
         return listen_failed(L, text, errno, NULL);
@@ -161,16 +241,6 @@ static int weir_listen(lua_State *L)
 }
 
 /* --- methods -------------------------------------------------------------- */
-
-static void let_go(struct lua_listener *box)
-{
-    lua_State *L = task_state();
-    luaL_unref(L, LUA_REGISTRYINDEX, box->anchor);
-    luaL_unref(L, LUA_REGISTRYINDEX, box->handler);
-    context_release(box->context);
-    box->anchor = box->handler = LUA_NOREF;
-    box->context = NULL;
-}
 
 /* listener:close(): idempotent; connections go on */
 static int listener_close_method(lua_State *L)
@@ -219,12 +289,31 @@ static int listener_ref(lua_State *L)
     return set_unref(L, false);
 }
 
+static void set_number(lua_State *L, const char *key, double value)
+{
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, key);
+}
+
+/* listener:stats() → a table of counts */
+static int listener_stats(lua_State *L)
+{
+    struct lua_listener *box = check_listener(L);
+    lua_createtable(L, 0, 4);
+    set_number(L, "accepted", box->accepted);
+    set_number(L, "open", box->listener->connections);
+    set_number(L, "handshaking", box->shaking);
+    set_number(L, "failed_handshakes", box->failed);
+    return 1;
+}
+
 static int listener_collect(lua_State *L)
 {
     struct lua_listener *box = check_listener(L);
     if (box->listener)
         listener_release(box->listener);
     box->listener = NULL;
+    luaL_unref(L, LUA_REGISTRYINDEX, box->tls);
     context_release(box->context);
     box->context = NULL;
     return 0;
@@ -247,6 +336,7 @@ void lua_listener_open(lua_State *L)
         {"address", listener_address},
         {"pause", listener_pause_method},
         {"resume", listener_resume_method},
+        {"stats", listener_stats},
         {"unref", listener_unref},
         {"ref", listener_ref},
         {NULL, NULL},

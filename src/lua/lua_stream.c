@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "io/net.h"
 #include "lua/arguments.h"
+#include "lua/lua_tls.h"
 #include "lua/modules.h"
 #include "lua/task_internal.h"
 
@@ -129,7 +130,7 @@ void lua_stream_keep(lua_State *L, struct lua_stream *box, int index)
 
 void lua_stream_let_go(struct lua_stream *box)
 {
-    if (box->connecting || box->close_callback != LUA_NOREF)
+    if (box->connecting || box->close_callback != LUA_NOREF || box->shaking)
         return;
     luaL_unref(task_state(), LUA_REGISTRYINDEX, box->anchor);
     box->anchor = LUA_NOREF;
@@ -168,7 +169,8 @@ static void stream_over(struct stream *stream, int error)
 }
 
 static const struct stream_events events = {lua_read_done, lua_connect_ready,
-                                            lua_copy_done, stream_over};
+                                            lua_copy_done, stream_over,
+                                            lua_tls_asked};
 
 struct lua_stream *lua_stream_push(lua_State *L,
                                    const struct lua_stream_options *options,
@@ -178,6 +180,7 @@ struct lua_stream *lua_stream_push(lua_State *L,
     *box = (struct lua_stream){
         .close_callback = LUA_NOREF,
         .anchor = LUA_NOREF,
+        .tls = LUA_NOREF,
         .timeout = options->timeout,
         .connect_timeout = options->connect_timeout,
         .id = ++last_id,
@@ -209,6 +212,7 @@ static int stream_collect(lua_State *L)
     free(box->peer);
     free(box->host);
     free(box->source);
+    luaL_unref(L, LUA_REGISTRYINDEX, box->tls);
     stream_release(stream);
     return 0;
 }
@@ -505,6 +509,7 @@ void lua_stream_open(lua_State *L)
     lua_getfield(L, -1, "__index");
     lua_read_methods(L);
     lua_copy_methods(L);
+    lua_tls_methods(L);
     lua_write_methods(L);
     lua_close_methods(L);
     lua_socket_methods(L);

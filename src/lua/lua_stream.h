@@ -9,7 +9,8 @@
 
 #define STREAM_TYPE "weir.stream"
 
-struct connecting; /* lua_connect.c */
+struct connecting;   /* lua_connect.c */
+struct lua_listener; /* lua_listener.c */
 
 /* The userdata: made with `stream` NULL, then filled. */
 struct lua_stream {
@@ -27,6 +28,9 @@ struct lua_stream {
     unsigned id;
     int close_callback; /* registry references, or LUA_NOREF */
     int anchor;         /* of the userdata, while it must live */
+    int tls;            /* the TLS context, until the handshake is done */
+    struct lua_listener *listener; /* for which it is under way */
+    bool shaking;                  /* it is under way */
 };
 
 struct lua_stream_options {
@@ -80,6 +84,8 @@ void lua_stream_check_idle(lua_State *L, struct lua_stream *box);
 void lua_read_done(struct stream *stream, int error);
 void lua_copy_done(struct stream *from, const struct copy *copy, int error);
 void lua_connect_ready(struct stream *stream, int error);
+/* The same for a stream that box->listener accepted. */
+void lua_listener_ready(struct lua_stream *box, int error);
 
 /* The descriptor is known outside: what reads a pair may be outside too. */
 void lua_stream_shared(struct lua_stream *box);

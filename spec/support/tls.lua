@@ -1,0 +1,39 @@
+-- Peers for the specs of TLS.
+
+local ffi = require "ffi"
+
+pcall(ffi.cdef, "int shutdown(int fd, int how);")
+
+local M = {}
+
+--- Two connected streams, the client's and the server's, over TCP.
+function M.pair(server_tls, client_tls, options)
+  local channel = weir.channel()
+  local function with(tls)
+    local all = { tls = tls }
+    for key, value in pairs(options or {}) do all[key] = value end
+    return all
+  end
+  local listener = assert(weir.listen("127.0.0.1:0", with(server_tls),
+    function(stream) channel:put(stream) end))
+  local client = assert(weir.connect(listener:address(), with(client_tls)))
+  local server = assert(channel:get({ timeout = 5 }))
+  listener:close()
+  return client, server
+end
+
+--- Ends the connection below TLS, without close_notify.
+function M.cut(stream)
+  stream:flush()
+  ffi.C.shutdown(stream:fd(), 1)
+end
+
+--- Turns of the loop until condition() is true; an error after five seconds.
+function M.wait(condition)
+  weir.deadline(5, function()
+    while not condition() do assert(weir.sleep(0.001)) end
+  end)
+  assert(condition(), "it did not come to that in five seconds")
+end
+
+return M

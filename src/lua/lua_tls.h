@@ -1,0 +1,42 @@
+/* TLS in Lua: contexts, and the streams that are set up with them. */
+#ifndef WEIR_LUA_TLS_H
+#define WEIR_LUA_TLS_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "lua/lua_stream.h"
+
+/* Pushes the context that the `tls` value at `index` (true, a table of
+ * options, a context) comes to, or nil if it is nil or false. Returns 0; or
+ * an error, having pushed the message. Wrong use raises, in the name of the
+ * call. */
+int lua_tls_push(lua_State *L, int index, const char *name);
+/* The same for the option `tls` of the table at `options` (0: none), and for
+ * an address that asked for it. */
+int lua_tls_option(lua_State *L, int options, bool wanted, const char *name);
+
+/* Raises where the context on top cannot be used as a server's. */
+void lua_tls_check_server(lua_State *L, const char *name);
+
+/* Gives the context on top (popped) to the stream, whose handshake it is
+ * for. */
+void lua_tls_set(lua_State *L, struct lua_stream *box);
+/* Raises where the stream has one that does not know whom to verify. */
+void lua_tls_check_client(lua_State *L, const struct lua_stream *box,
+                          const char *name);
+/* The transports made with it. `address` is whom it is connected to. */
+struct transport *lua_tls_client(struct lua_stream *box, int fd,
+                                 const char *address);
+struct transport *lua_tls_server(struct lua_stream *box, int fd,
+                                 const char *read, size_t size);
+/* The handshake is over. */
+void lua_tls_done(struct lua_stream *box);
+
+/* events->asked */
+void lua_tls_asked(struct stream *stream);
+
+/* stream:start_tls, stream:tls_info */
+void lua_tls_methods(lua_State *L);
+
+#endif
