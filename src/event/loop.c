@@ -7,7 +7,9 @@
 
 static void idle_tick(struct ev_loop *ev, ev_idle *idle, int events)
 {
+    struct loop *loop = idle->data;
     (void) events;
+    loop->awake = false;
     ev_idle_stop(ev, idle);
 }
 
@@ -25,6 +27,7 @@ struct loop *loop_new(void)
     list_init(&loop->graves);
     list_init(&loop->streams);
     ev_idle_init(&loop->idle, idle_tick);
+    loop->idle.data = loop;
     return loop;
 }
 
@@ -48,7 +51,7 @@ void loop_next_turn(struct loop *loop, struct loop_call *call)
     if (!list_empty(&call->link))
         return;
     list_insert(&loop->again, &call->link);
-    loop_stay_awake(loop);
+    loop_turn_due(loop);
 }
 
 /* Only the calls listed now: what they add waits for its own turn. */
@@ -85,8 +88,20 @@ void loop_free_graves(struct loop *loop)
         free(grave);
 }
 
+void loop_turn_due(struct loop *loop)
+{
+    ev_idle_start(loop->ev, &loop->idle);
+}
+
+void loop_may_sleep(struct loop *loop)
+{
+    if (!loop->awake)
+        ev_idle_stop(loop->ev, &loop->idle);
+}
+
 void loop_stay_awake(struct loop *loop)
 {
+    loop->awake = true;
     ev_idle_start(loop->ev, &loop->idle);
 }
 

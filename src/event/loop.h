@@ -32,6 +32,7 @@ struct loop {
     struct list graves;
     struct list streams; /* every struct stream, by its `link` */
     ev_idle idle;        /* active: the loop must not sleep */
+    bool awake;          /* not even after the turn that comes first */
 };
 
 /* NULL if libev cannot start. Never the default loop (DESIGN §3.11). */
@@ -52,7 +53,12 @@ void loop_flush(struct loop *loop);
 void loop_bury(struct loop *loop, void *block);
 void loop_free_graves(struct loop *loop);
 
-/* The next poll returns at once. */
+/* A turn comes before the loop sleeps; at its end loop_may_sleep says that
+ * nothing is left to do. */
+void loop_turn_due(struct loop *loop);
+void loop_may_sleep(struct loop *loop);
+
+/* The next poll returns at once, whatever the turns before it do. */
 void loop_stay_awake(struct loop *loop);
 
 /* Monotonic seconds, read now. */

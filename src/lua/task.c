@@ -68,14 +68,14 @@ void task_ready(struct task *task)
 {
     task->state = TASK_READY;
     list_insert(&scheduler.ready, &task->ready);
-    loop_stay_awake(scheduler.loop);
+    loop_turn_due(scheduler.loop);
 }
 
 void task_next_turn(struct task *task)
 {
     task->state = TASK_READY;
     list_insert(&scheduler.next, &task->ready);
-    loop_stay_awake(scheduler.loop);
+    loop_turn_due(scheduler.loop);
 }
 
 struct task *task_start(lua_State *L, int count, struct stream *stream,
@@ -206,7 +206,8 @@ static void run_ready(void)
 bool task_runnable(void)
 {
     return !list_empty(&scheduler.ready) || !list_empty(&scheduler.next) ||
-           !list_empty(&scheduler.loop->again);
+           !list_empty(&scheduler.loop->again) ||
+           !list_empty(&scheduler.loop->flush);
 }
 
 static void turn(struct ev_loop *ev, ev_prepare *prepare, int events)
@@ -226,7 +227,9 @@ static void turn(struct ev_loop *ev, ev_prepare *prepare, int events)
     if (scheduler.stopping)
         ev_break(ev, EVBREAK_ALL);
     else if (task_runnable())
-        loop_stay_awake(loop);
+        loop_turn_due(loop);
+    else
+        loop_may_sleep(loop);
     scheduler_idle(ran);
 }
 
