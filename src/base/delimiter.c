@@ -39,7 +39,7 @@ static const char *search(const struct delimiter *delimiter, const char *from,
         if (!at)
             return NULL;
         const char *start = at - before;
-        if (memcmp(start, text, before) == 0)
+        if (before == 0 || memcmp(start, text, before) == 0)
             return start;
         at++;
         if (++misses > 8 + (at - from) / 32)

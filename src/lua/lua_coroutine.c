@@ -25,6 +25,8 @@ static lua_State *inner_coroutine(lua_State *outer)
 bool lua_coroutine_may_wait(lua_State *L)
 {
     lua_State *at = scheduler.current ? scheduler.current->L : NULL;
+    if (at == L)
+        return at && lua_isyieldable(L);
     while (at && at != L && lua_isyieldable(at))
         at = inner_coroutine(at);
     return at == L && lua_isyieldable(L);

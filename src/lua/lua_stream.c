@@ -19,8 +19,19 @@
 
 static unsigned last_id;
 
+/* The address of the streams' metatable. */
+static const void *metatable;
+
+/* luaL_checkudata, which looks the type up by its name, is left to raise. */
 struct lua_stream *lua_stream_check(lua_State *L, int index)
 {
+    struct lua_stream *box = lua_touserdata(L, index);
+    if (box && lua_getmetatable(L, index)) {
+        bool is_stream = lua_topointer(L, -1) == metatable;
+        lua_pop(L, 1);
+        if (is_stream)
+            return box;
+    }
     return luaL_checkudata(L, index, STREAM_TYPE);
 }
 
@@ -506,6 +517,7 @@ void lua_stream_open(lua_State *L)
 {
     lua_type_new(L, STREAM_TYPE, methods, metamethods);
     luaL_getmetatable(L, STREAM_TYPE);
+    metatable = lua_topointer(L, -1);
     lua_getfield(L, -1, "__index");
     lua_read_methods(L);
     lua_copy_methods(L);
