@@ -1,5 +1,5 @@
 -- A chat room: what one says, all the others read. The first line that a
--- client sends is its name.
+-- client sends is its name; all read who joins and leaves.
 --
 --     weir chat_server.lua [address]       (127.0.0.1:7001 unless given)
 
@@ -16,8 +16,8 @@ local function chat(stream)
   local name = stream:read_until("\n", { inclusive = false, max = 64 })
   if not name then return stream:close() end
   name = name:gsub("\r$", "")
-  tell("* " .. name .. " joins\n")
   members[stream] = name
+  tell("* " .. name .. " joins\n")
   for line in stream:lines("\n", { max = 4096 }) do
     tell(("<%s> %s\n"):format(name, (line:gsub("\r$", ""))), stream)
   end
