@@ -15,6 +15,10 @@ local wait_mark, is_task, raise = core.wait_mark, core.is_task, core.raise
 -- enters those), and coroutines in the middle of an operation.
 local refused = core.refused_threads
 
+-- Counts the coroutines that run, one inside the other: what an operation in
+-- one of them may do takes a closer look (see lua_fast.c).
+local fast = core.fast
+
 -- The message for a thread that is not to be resumed, or nil.
 local function refusal(co)
   if is_task(co) then
@@ -28,10 +32,12 @@ local pass
 
 local function go_on(co, ...)
   refused[co] = nil
+  fast.coroutines = fast.coroutines + 1
   return pass(co, resume(co, ...))
 end
 
 function pass(co, ok, ...)
+  fast.coroutines = fast.coroutines - 1
   if (...) ~= wait_mark then return ok, ... end
   refused[co] = "waits"
   return go_on(co, yield(...))
@@ -42,6 +48,8 @@ function library.resume(co, ...)
     local message = refusal(co)
     if message then return false, message end
   end
+  if type(co) ~= "thread" then return resume(co, ...) end -- raises
+  fast.coroutines = fast.coroutines + 1
   return pass(co, resume(co, ...))
 end
 
@@ -49,10 +57,12 @@ local pass_wrapped
 
 local function go_on_wrapped(co, ...)
   refused[co] = nil
+  fast.coroutines = fast.coroutines + 1
   return pass_wrapped(co, resume(co, ...))
 end
 
 function pass_wrapped(co, ok, ...)
+  fast.coroutines = fast.coroutines - 1
   if not ok then return raise(co, ...) end
   if (...) ~= wait_mark then return ... end
   refused[co] = "waits"
@@ -63,6 +73,7 @@ function library.wrap(f)
   local co = create(f)
   return function(...)
     if refused[co] then error(refusal(co), 2) end
+    fast.coroutines = fast.coroutines + 1
     return pass_wrapped(co, resume(co, ...))
   end
 end

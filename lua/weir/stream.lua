@@ -5,6 +5,7 @@ local ffi = require "ffi"
 local methods = core.stream_methods
 local read_until, read_some = methods.read_until, methods.read_some
 local read_into, check_lines = methods.read_into, methods.check_lines
+local take_line = core.take_line
 methods.check_lines = nil
 
 -- --- lines ------------------------------------------------------------------
@@ -29,8 +30,11 @@ function methods:lines(delimiter, options)
   check_lines(self, delimiter, options)
   local step = { inclusive = false }
   for key, value in pairs(options or {}) do step[key] = value end
+  local quick = type(delimiter) == "string" and not step.max
   return function()
-    local line, message, code = read_until(self, delimiter, step)
+    local line, message, code = quick and take_line(self, delimiter)
+    if line then return trim(line) end
+    line, message, code = read_until(self, delimiter, step)
     if line then return trim(line) end
     local left = self:buffered()
     if code ~= "EOF" or left == 0 then return nil, message, code end

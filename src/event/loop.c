@@ -86,6 +86,7 @@ void loop_free_graves(struct loop *loop)
 {
     for (struct list *grave; (grave = list_pop(&loop->graves));)
         free(grave);
+    buffer_free(&loop->taken);
 }
 
 void loop_turn_due(struct loop *loop)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buffer.h"
 #include "base/list.h"
 
 #define LOOP_SCRATCH 65536 /* bytes: one receive buffer for all streams */
@@ -31,6 +32,7 @@ struct loop {
     struct list drains; /* calls to make once, when the host begins to end */
     struct list graves;
     struct list streams; /* every struct stream, by its `link` */
+    struct buffer taken; /* stream_take's last, if that emptied its stream */
     ev_idle idle;        /* active: the loop must not sleep */
     bool awake;          /* not even after the turn that comes first */
 };

@@ -192,6 +192,15 @@ int stream_wait_sent(struct stream *stream, struct stream_waiter *waiter,
                      uint64_t until);
 void stream_cancel_waiter(struct stream_waiter *waiter);
 
+/* Takes what is buffered if it satisfies `match`, and returns where it was,
+ * good until the next take or the turn's end; or changes nothing and returns
+ * NULL. Reads nothing and calls nothing back. */
+const char *stream_take(struct stream *stream, const struct match *match,
+                        struct match_found *found);
+/* May `size` bytes be copied to stream->output and stream_written called, and
+ * nothing will be sent or called back by that, nor a limit passed? */
+bool stream_may_put(struct stream *stream, size_t size);
+
 /* Ends our side when all that was queued has left: 0, STREAM_WAIT (`waiter`
  * will be told), or an error. */
 int stream_shutdown(struct stream *stream, struct stream_waiter *waiter);

@@ -8,6 +8,9 @@
 #define STREAM_LINGER 30.0 /* seconds, unless close says otherwise */
 #define STREAM_DRAIN 2.0   /* seconds for the peer to end after us (R18) */
 
+/* A queue of this many bytes leaves at once instead of at the turn's end. */
+#define STREAM_LARGE 65536
+
 /* Waits with `watcher` for what `answer` (IO_WANT_…) asks. */
 void stream_arm(struct stream *stream, ev_io *watcher, ssize_t answer);
 

@@ -12,9 +12,6 @@
 #define IOV_MAX 1024
 #endif
 
-/* A queue of this many bytes leaves at once instead of at the turn's end. */
-#define STREAM_LARGE 65536
-
 /* iovecs for one call; what stands here is as good as IOV_MAX on the wire. */
 #define STREAM_VECTORS (IOV_MAX < 256 ? IOV_MAX : 256)
 

@@ -33,6 +33,20 @@ int call_error(lua_State *L, const char *format, ...)
     return lua_error(L);
 }
 
+/* The key in the table on top of the stack under which it has the function at
+ * `function`; NULL if it has none, or is no table. */
+static const char *find_key(lua_State *L, int function)
+{
+    int table = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_istable(L, table) && lua_next(L, table)) {
+        if (lua_rawequal(L, -1, function) && lua_type(L, -2) == LUA_TSTRING)
+            return lua_tostring(L, -2);
+        lua_pop(L, 1);
+    }
+    return NULL;
+}
+
 /* The name under which the first argument, or `weir`, has the function of
  * `frame`: after a tail call the debug information does not say. */
 static const char *find_name(lua_State *L, lua_Debug *frame, bool *method)
@@ -42,14 +56,14 @@ static const char *find_name(lua_State *L, lua_Debug *frame, bool *method)
     *method = luaL_getmetafield(L, 1, "__index");
     if (!*method)
         lua_getglobal(L, "weir");
-    lua_pushnil(L);
-    while (lua_istable(L, function + 1) && lua_next(L, function + 1)) {
-        if (lua_rawequal(L, -1, function) && lua_type(L, -2) == LUA_TSTRING)
-            return lua_tostring(L, -2);
-        lua_pop(L, 1);
+    const char *name = find_key(L, function);
+    if (!name && *method) {
+        lua_getfield(L, LUA_REGISTRYINDEX, "weir.core");
+        lua_getfield(L, -1, "methods_in_c");
+        name = find_key(L, function);
     }
-    *method = false;
-    return "?";
+    *method = *method && name;
+    return name ? name : "?";
 }
 
 int argument_error(lua_State *L, int index, const char *message)

@@ -24,10 +24,12 @@ static struct cache single = {LUA_NOREF, LUA_NOREF, 0};
 static struct cache lists = {LUA_NOREF, LUA_NOREF, 0};
 static struct cache regexes = {LUA_NOREF, LUA_NOREF, 0};
 
-/* The last single delimiter: most programs use one, over and over. Lua's
- * strings are interned, and this one is anchored by the cache. */
-static const char *last_text;
-static struct pattern *last_pattern;
+/* Single delimiters used last, by address: most programs use few, over and
+ * over. Lua's strings are interned, and these are anchored by the cache. */
+static struct {
+    const char *text;
+    struct pattern *pattern;
+} recent[16];
 
 static int pattern_collect(lua_State *L)
 {
@@ -45,7 +47,7 @@ static void cache_turn(lua_State *L, struct cache *cache)
     lua_newtable(L);
     cache->young = luaL_ref(L, LUA_REGISTRYINDEX);
     cache->count = 0;
-    last_text = NULL;
+    memset(recent, 0, sizeof recent);
 }
 
 /* cache[key at top] = userdata just below it; pops both. */
@@ -107,21 +109,33 @@ static struct pattern *cache_new(lua_State *L, struct cache *cache, int key,
 
 /* --- delimiters ----------------------------------------------------------- */
 
+static size_t recent_place(const char *text)
+{
+    return ((uintptr_t) text >> 4) % (sizeof recent / sizeof *recent);
+}
+
+struct pattern *lua_pattern_recent(const char *text)
+{
+    size_t place = recent_place(text);
+    return recent[place].text == text ? recent[place].pattern : NULL;
+}
+
 static struct pattern *one_delimiter(lua_State *L, int index)
 {
     size_t size;
     const char *text = lua_tolstring(L, index, &size);
-    if (text == last_text)
-        return last_pattern;
-    struct pattern *pattern = cache_get(L, &single, index);
+    struct pattern *pattern = lua_pattern_recent(text);
+    if (pattern)
+        return pattern;
+    pattern = cache_get(L, &single, index);
     if (!pattern) {
         pattern = pattern_delimiters(&text, &size, 1);
         if (!pattern)
             argument_error(L, index, "empty delimiter");
         cache_new(L, &single, index, pattern);
     }
-    last_text = text;
-    last_pattern = pattern;
+    recent[recent_place(text)].text = text;
+    recent[recent_place(text)].pattern = pattern;
     return pattern;
 }
 

@@ -11,4 +11,8 @@ struct pattern;
 struct pattern *lua_pattern_delimiters(lua_State *L, int index);
 struct pattern *lua_pattern_regex(lua_State *L, int index);
 
+/* A single delimiter that was asked for lately, by its Lua string's address;
+ * or NULL. */
+struct pattern *lua_pattern_recent(const char *text);
+
 #endif

@@ -527,7 +527,7 @@ void lua_stream_open(lua_State *L)
     lua_socket_methods(L);
     lua_connect_methods(L);
     lua_setfield(L, -4, "stream_methods");
-    lua_pop(L, 1);
+    lua_setfield(L, -3, "stream_type");
     lua_pushcfunction(L, weir_stream);
     lua_setfield(L, -2, "stream");
     lua_pushcfunction(L, weir_pair);

@@ -22,17 +22,13 @@ static void (*const parts[])(lua_State *) = {
     lua_listener_open,  lua_resolve_open,     lua_timer_open,   lua_signal_open,
     lua_udp_open,       lua_watch_open,       lua_queue_open,   lua_group_open,
     lua_coroutine_open, lua_certificate_open, lua_process_open, lua_stdio_open,
-    lua_tls_open,
+    lua_tls_open,       lua_fast_open,
 };
 
 /* Each is a chunk that is called with weir and core. */
-static const char *const lua_parts[] = {"weir.coroutine",
-                                        "weir.channel",
-                                        "weir.deadline",
-                                        "weir.stream",
-                                        "weir.certificate",
-                                        "weir.tls",
-                                        NULL};
+static const char *const lua_parts[] = {
+    "weir.fast",   "weir.coroutine",   "weir.channel", "weir.deadline",
+    "weir.stream", "weir.certificate", "weir.tls",     NULL};
 
 void weir_open(lua_State *L)
 {

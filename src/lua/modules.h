@@ -27,6 +27,7 @@ void lua_watch_open(lua_State *L);
 void lua_queue_open(lua_State *L);
 void lua_group_open(lua_State *L);
 void lua_coroutine_open(lua_State *L);
+void lua_fast_open(lua_State *L);
 void lua_certificate_open(lua_State *L);
 void lua_process_open(lua_State *L);
 void lua_stdio_open(lua_State *L);

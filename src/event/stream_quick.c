@@ -1,0 +1,51 @@
+/* Reads and writes for a caller that must not be called back, nor be told of
+ * anything: what can be done on the spot is, all else is left as it was. */
+#include "event/stream_internal.h"
+
+/* Would a change make the stream over (R17), or might it? */
+static bool may_be_over(const struct stream *stream)
+{
+    return stream->watched && (stream->phase != STREAM_OPEN ||
+                               stream->input_error || stream->output_error);
+}
+
+/* Takes `size` bytes out; a block that is empty now stays for a while. */
+static void consume(struct stream *stream, const struct match *match,
+                    size_t size)
+{
+    struct buffer *input = &stream->input;
+    input->start += size;
+    if (input->start == input->end) {
+        buffer_free(&stream->loop->taken);
+        stream->loop->taken = *input;
+        *input = (struct buffer){0};
+    }
+    match_consumed(&stream->place, match->pattern, size);
+}
+
+const char *stream_take(struct stream *stream, const struct match *match,
+                        struct match_found *found)
+{
+    const char *data = buffer_data(&stream->input), *detail;
+    size_t length = buffer_length(&stream->input), wanted;
+    if (length == 0 || stream->reading || stream->view || may_be_over(stream))
+        return NULL;
+    if (match_find(match, &stream->place, data, length, false, found, &wanted,
+                   &detail) != MATCH_FOUND)
+        return NULL;
+    consume(stream, match, found->size);
+    if (stream->watched)
+        stream_settle(stream);
+    return data;
+}
+
+bool stream_may_put(struct stream *stream, size_t size)
+{
+    uint64_t most = stream->options.high_water;
+    if (most > STREAM_LARGE - 1)
+        most = STREAM_LARGE - 1;
+    return stream->phase == STREAM_OPEN && !stream->eager &&
+           !stream->before_write && !may_be_over(stream) &&
+           outqueue_length(&stream->output) + size <= most &&
+           stream_may_write(stream, size) == 0;
+}
