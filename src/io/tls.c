@@ -40,7 +40,10 @@ static ssize_t openssl_failed(struct tls *tls)
 {
     unsigned long error = ERR_peek_error();
     const char *words = error ? ERR_reason_error_string(error) : NULL;
-    if (is_verification(error) && tls->verify_words)
+    const char *ocsp = tls_ocsp_fault(tls->ssl);
+    if (ocsp)
+        keep_reason(tls, memory_format("%s", ocsp));
+    else if (is_verification(error) && tls->verify_words)
         keep_reason(tls, memory_format("%s", tls->verify_words));
     else if (words)
         keep_reason(tls, memory_format("TLS: %s", words));

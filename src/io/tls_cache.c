@@ -73,6 +73,8 @@ static void identify(const struct tls_settings *settings,
     add_string(digest, settings->ciphersuites);
     add_string(digest, settings->keylog);
     add_string(digest, getenv("SSLKEYLOGFILE"));
+    add_file(digest, &settings->ocsp_response);
+    add_number(digest, settings->ocsp);
     add_number(digest, settings->min_version);
     add_number(digest, settings->max_version);
     add_number(digest, settings->verify);

@@ -262,6 +262,16 @@ static bool set_keylog(struct tls_context *context,
     return true;
 }
 
+static bool set_ocsp(struct tls_context *context,
+                     const struct tls_settings *settings, struct tls_fault *to)
+{
+    if (!settings->ocsp && !settings->ocsp_response.data)
+        return true;
+    return tls_ocsp_setup(context->ctx, settings->ocsp,
+                          settings->ocsp_response.data, to) ||
+           name_fault(to, "ocsp_response");
+}
+
 static bool set_session(struct tls_context *context,
                         const struct tls_settings *settings,
                         struct tls_fault *to)
@@ -320,7 +330,7 @@ static bool fill(struct tls_context *context,
         return false;
     return tls_store_load(context, &settings->ca, to) &&
            set_session(context, settings, to) &&
-           set_keylog(context, settings, to);
+           set_ocsp(context, settings, to) && set_keylog(context, settings, to);
 }
 
 struct tls_context *tls_context_make(const struct tls_settings *settings,

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "io/tls_ocsp.h"
 #include "io/tls_pem.h"
 
 struct tls_context;
@@ -32,6 +33,8 @@ struct tls_settings {
     const char *server_name;
     const char *ciphers, *ciphersuites; /* up to TLS 1.2; TLS 1.3 */
     const char *keylog;                 /* a path; SSLKEYLOGFILE if NULL */
+    struct tls_string ocsp_response;    /* a path; for servers to staple */
+    enum tls_ocsp ocsp;                 /* clients ask for one */
     int min_version, max_version;       /* 10, 11, 12 or 13 */
     enum tls_verify verify;
     bool asks; /* a server asks its owner about the names it is asked for */

@@ -62,6 +62,22 @@ static enum tls_verify verify_option(lua_State *L, int index)
     return TLS_VERIFY_OPTIONAL;
 }
 
+static enum tls_ocsp ocsp_option(lua_State *L, int index)
+{
+    lua_getfield(L, index, "ocsp");
+    if (!lua_toboolean(L, -1))
+        return TLS_OCSP_NONE;
+    const char *text = lua_tostring(L, -1);
+    if (text && strcmp(text, "request") == 0)
+        return TLS_OCSP_REQUEST;
+    if (!text || strcmp(text, "require") != 0)
+        call_error(L,
+                   "bad option 'ocsp' (\"request\" or \"require\" expected, "
+                   "got %s)",
+                   text ? text : luaL_typename(L, -1));
+    return TLS_OCSP_REQUIRE;
+}
+
 /* The names as ALPN has them on the wire: each behind its length. */
 static struct tls_string alpn_option(lua_State *L, int index)
 {
@@ -104,6 +120,8 @@ static void check_settings(lua_State *L, const struct tls_settings *settings)
                    least - 10);
     if (settings->key.data && !settings->cert.data)
         call_error(L, "the option 'key' needs a 'cert'");
+    if (settings->ocsp_response.data && !settings->cert.data)
+        call_error(L, "the option 'ocsp_response' needs a 'cert'");
     if (settings->alpn.size > 65535)
         call_error(L, "bad option 'alpn' (too many names)");
 }
@@ -123,6 +141,8 @@ static void read_settings(lua_State *L, int index,
         .ciphers = string_option(L, index, "ciphers").data,
         .ciphersuites = string_option(L, index, "ciphersuites").data,
         .keylog = string_option(L, index, "keylog").data,
+        .ocsp_response = string_option(L, index, "ocsp_response"),
+        .ocsp = ocsp_option(L, index),
         .min_version = version_option(L, index, "min_version"),
         .max_version = version_option(L, index, "max_version"),
         .verify = verify_option(L, index),
@@ -198,8 +218,8 @@ static int push_new(lua_State *L, int index)
 
 #define TLS_OPTION_NAMES \
     "alpn", "ca", "cert", "ciphers", "ciphersuites", "key", "keylog", \
-        "max_version", "min_version", "on_sni", "password", "server", \
-        "server_name", "session", "verify"
+        "max_version", "min_version", "ocsp", "ocsp_response", "on_sni", \
+        "password", "server", "server_name", "session", "verify"
 
 int lua_tls_push(lua_State *L, int index, const char *name)
 {

@@ -1,0 +1,97 @@
+-- What TLS specs share: an authority with certificates for this machine, and
+-- TLS peers of other makes, which run as processes.
+
+local shell = require("spec.support.weir")
+
+local M = {}
+
+local LIMIT = 20 -- seconds, for whatever must not hang
+
+local made
+
+--- root, rsa, ec, client: each { cert, key }, PEM texts; all but the root are
+--- signed by it. rsa and ec are for localhost, 127.0.0.1 and foo.example.com.
+function M.certificates()
+  if made then return made end
+  local names = { "localhost", "127.0.0.1", "foo.example.com" }
+  local function pair(options)
+    local cert, key = assert(weir.tls.self_signed(options))
+    return { cert = cert, key = key }
+  end
+  local root = pair({ ca = true, subject = "O=weir, CN=Root" })
+  local function signed(options)
+    options.issuer_cert, options.issuer_key = root.cert, root.key
+    return pair(options)
+  end
+  made = {
+    root = root, signed = signed,
+    rsa = signed({ names = names, key = "rsa" }),
+    ec = signed({ names = names, key = "ec" }),
+    client = signed({ subject = "CN=a client", usage = "client" }),
+  }
+  return made
+end
+
+--- A new folder with all of them: root.pem, rsa.pem, rsa.key, …; its path.
+function M.folder()
+  local certificates, files = M.certificates(), {}
+  for name, pair in pairs(certificates) do
+    if type(pair) == "table" then
+      files[name .. ".pem"] = pair.cert
+      files[name .. ".key"] = pair.key
+    end
+  end
+  return shell.folder(files)
+end
+
+M.remove = shell.remove
+
+--- A port that is free now.
+function M.free_port()
+  local listener = assert(weir.listen("127.0.0.1:0", function() end))
+  local port = listener:address():match(":(%d+)$")
+  listener:close()
+  return port
+end
+
+--- Runs a command to its end: what it printed on both outputs, and its status.
+--- `input` is its standard input; it ends after that, or, with `stay`, stays
+--- open until the command ends.
+function M.run(argv, input, stay, folder)
+  local process = assert(weir.process(argv, { stderr = "stdout", cwd = folder }))
+  if input then process.stdin:write(input) end
+  if not stay then process.stdin:close() end
+  local output, message = process.stdout:read_until_close({ timeout = LIMIT })
+  if not output then process:kill("KILL") end
+  local _, status = process:wait({ timeout = LIMIT })
+  process.stdin:close()
+  return output or message, status
+end
+
+--- Starts a server on options.port, or on a free one that is put for "PORT" in
+--- argv, and waits until it accepts. Returns its address, a function that stops
+--- it, and the process.
+function M.serve(argv, options)
+  options = options or {}
+  local port, list = options.port or M.free_port(), {}
+  for i, word in ipairs(argv) do list[i] = (word:gsub("PORT", port)) end
+  local process = assert(weir.process(list,
+    { stdout = options.stdout or "null", stderr = "null" }))
+  local address = "127.0.0.1:" .. port
+  local probe
+  for _ = 1, 500 do
+    probe = weir.connect(address, { timeout = LIMIT })
+    if probe then break end
+    weir.sleep(0.01)
+  end
+  assert(probe, "nobody listens: " .. table.concat(list, " "))
+  probe:abort()
+  return address, function()
+    process:kill("KILL")
+    process:wait({ timeout = LIMIT })
+    if process.stdin then process.stdin:close() end
+    if process.stdout then process.stdout:close() end
+  end, process
+end
+
+return M
