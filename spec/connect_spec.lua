@@ -1,26 +1,127 @@
+-- weir.connect and stream:connect, over loopback.
+
+local descriptors = require("spec.support.descriptors")
+local dns = require("spec.support.dns")
+local silent = require("spec.support.silent")
+
+local T = 10
+
+local function fails(code, ...)
+  local value, message, got = ...
+  assert.is_nil(value)
+  assert.equal(code, got, message)
+  return message
+end
+
+-- A listener that says to each connection what it hears until the peer's end.
+local function echo(address)
+  return assert(weir.listen(address, function(stream)
+    local data = stream:read_until_close({ timeout = T })
+    stream:write(data or "")
+    stream:close()
+  end))
+end
+
+local function port_of(listener)
+  return (listener:address():match(":(%d+)$"))
+end
+
+-- Sends "hello" there and back, and closes.
+local function check_echo(stream)
+  stream:write("hello")
+  stream:shutdown()
+  assert.equal("hello", stream:read_until_close({ timeout = T }))
+  stream:close()
+end
+
+-- A port of 127.0.0.1 where nobody listens.
+local function refusing_port()
+  local listener = assert(weir.listen("127.0.0.1:0", function() end))
+  listener:close()
+  return port_of(listener)
+end
+
 describe("connect", function()
-  it("says what was refused, and the code", function()
-    local listener = weir.listen("127.0.0.1:0", function() end)
-    local address = listener:address()
+  for given, listens in pairs({
+    ["127.0.0.1:%s"] = "127.0.0.1:0",
+    ["tcp://127.0.0.1:%s"] = "127.0.0.1:0",
+    ["[::1]:%s"] = "[::1]:0",
+    ["tcp://[::1]:%s"] = "[::1]:0",
+    ["localhost:%s"] = "127.0.0.1:0",
+    ["LOCALHOST:%s "] = ":0",
+    ["127.0.0.1:%s "] = ":0",
+    ["[::1]:%s "] = ":0",
+    ["[::ffff:127.0.0.1]:%s"] = "127.0.0.1:0",
+  }) do
+    it("takes " .. given .. "to a listener on " .. listens, function()
+      local listener = echo(listens)
+      local address = given:gsub(" ", ""):format(port_of(listener))
+      check_echo(assert(weir.connect(address, { connect_timeout = T })))
+      listener:close()
+    end)
+  end
+
+  it("takes unix:/path and unix:@abstract", function()
+    local path = os.tmpname()
+    for _, address in ipairs({ "unix:" .. path .. ".sock", "unix:@" .. path,
+      "tcp://unix:@" .. path .. "-2" }) do
+      local listener = echo(address)
+      local stream = assert(weir.connect(address))
+      assert.equal(address:gsub("^tcp://", ""), stream:peer_address())
+      check_echo(stream)
+      listener:close()
+    end
+    os.remove(path)
+  end)
+
+  it("takes fd:N, a descriptor that is connected", function()
+    local listener = echo("127.0.0.1:0")
+    local fd = assert(weir.connect(listener:address())):detach()
+    local stream = assert(weir.connect("fd:" .. fd))
+    assert.equal(listener:address(), stream:peer_address())
+    assert.equal(fd, stream:fd())
+    check_echo(stream)
+    local unconnected = weir.udp("127.0.0.1:0")
+    fails("ENOTCONN", weir.connect("fd:" .. unconnected:fd()))
+    unconnected:close()
+    local message = fails("EBADF", weir.connect("fd:9999"))
+    assert.equal("connect fd:9999: Bad file descriptor", message)
     listener:close()
-    local stream, message, code = weir.connect(address)
-    assert.is_nil(stream)
-    assert.equal("ECONNREFUSED", code)
-    assert.equal("connect " .. address .. ": Connection refused", message)
   end)
 
   it("names what is wrong with an address", function()
-    for _, address in ipairs({ "nonsense", "127.0.0.1", "[::1", ":80", "host:99999" }) do
-      local stream, message, code = weir.connect(address)
-      assert.is_nil(stream)
-      assert.equal("EINVAL", code)
-      assert.matches(address, message, 1, true)
+    for _, address in ipairs({ "nonsense", "127.0.0.1", "[::1", "[::1]", "::1:80", ":80", "host:99999",
+      "host:", "unix:", "fd:x", "", "a b:80", "[127.0.0.1]:80", "http://host:80/" }) do
+      local message = fails("EINVAL", weir.connect(address))
+      assert.matches("connect " .. address .. ": ", message, 1, true)
     end
   end)
 
-  it("fails for a name that does not exist", function()
-    local _, _, code = weir.connect("no-such-host.invalid:80", { timeout = 10 })
-    assert.is_string(code)
+  it("gives the stream itself, also to a callback", function()
+    local listener = echo("127.0.0.1:0")
+    local stream = weir.stream()
+    assert.equal(stream, stream:connect(listener:address(), { timeout = T }))
+    check_echo(stream)
+    local got = weir.channel(1)
+    stream = weir.connect(listener:address(), function(connected) got:put(connected) end)
+    assert.equal(stream, got:get({ timeout = T }))
+    check_echo(stream)
+    listener:close()
+  end)
+
+  it("is followed by a dialogue", function() -- test_future_interface
+    local listener = weir.listen("127.0.0.1:0", function(stream)
+      stream:read_until("\r\n\r\n")
+      stream:write("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+      stream:close()
+    end)
+    local stream = assert(weir.connect(listener:address(), { timeout = T }))
+    stream:write("GET / HTTP/1.0\r\n\r\n")
+    assert.equal("HTTP/1.0 200 OK\r\n", stream:read_until("\r\n"))
+    local length = stream:read_until("\r\n\r\n"):match("Length: (%d+)")
+    assert.equal("hello", stream:read_bytes(tonumber(length)))
+    stream:close()
+    listener:close()
   end)
 
   it("queues writes made meanwhile, and completes first", function()
@@ -37,6 +138,7 @@ describe("connect", function()
       order[#order + 1] = "written"
       done:put(true)
     end)
+    assert.same({}, order)
     assert.equal("early\n", got:get())
     done:get()
     assert.same({ "connected", "written" }, order)
@@ -44,67 +146,300 @@ describe("connect", function()
     listener:close()
   end)
 
-  it("fails writes and reads that waited when it is closed", function()
-    local stream = weir.stream()
-    local codes = weir.channel(3)
-    stream:connect("127.0.0.1:1", function(_, _, code) codes:put(code) end)
-    stream:read_bytes(1, function(_, _, code) codes:put(code) end)
+  it("raises for wrong use", function()
+    local listener = echo("127.0.0.1:0")
+    local stream = assert(weir.connect(listener:address()))
+    for pattern, mistake in pairs({
+      ["already in use"] = function() stream:connect(listener:address()) end,
+      ["unknown option 'foo'"] = function() weir.connect("a:1", { foo = 1 }) end,
+      ["unknown option 'bar'"] = function() weir.stream():connect("a:1", { bar = 1 }) end,
+      ["bad option 'connect_timeout'"] = function() weir.connect("a:1", { connect_timeout = -1 }) end,
+      ["bad option 'source'"] = function() weir.connect("a:1", { source = 1 }) end,
+      ["string%) expected"] = function() weir.connect(80) end,
+    }) do
+      local ok, message = pcall(mistake)
+      assert.is_false(ok)
+      assert.matches(pattern, message)
+      assert.matches("connect_spec%.lua:%d+:", message)
+    end
     stream:close()
-    assert.equal("ECLOSED", codes:get())
-    assert.equal("ECLOSED", codes:get())
+    listener:close()
   end)
 end)
 
-describe("listen", function()
-  it("refuses a port in use", function()
-    local listener = weir.listen("127.0.0.1:0", function() end)
-    local other, message, code = weir.listen(listener:address(), function() end)
-    assert.is_nil(other)
-    assert.equal("EADDRINUSE", code)
-    assert.matches(listener:address(), message, 1, true)
-    listener:close()
-    listener:close()
+describe("connect, failing", function()
+  it("says what was refused, and the code", function()
+    local address = "127.0.0.1:" .. refusing_port()
+    local message = fails("ECONNREFUSED", weir.connect(address))
+    assert.equal("connect " .. address .. ": Connection refused", message)
+    local path = os.tmpname()
+    assert.equal("connect unix:" .. path .. ": Connection refused",
+      fails("ECONNREFUSED", weir.connect("unix:" .. path)))
+    os.remove(path)
+    assert.equal("connect unix:" .. path .. ": No such file or directory",
+      fails("ENOENT", weir.connect("unix:" .. path)))
   end)
 
-  it("removes its own unix socket on close", function()
-    local path = os.tmpname() .. ".sock"
-    local listener = weir.listen("unix:" .. path, function() end)
-    assert.equal("unix:" .. path, listener:address())
-    local _, _, code = weir.listen("unix:" .. path, function() end)
-    assert.equal("EADDRINUSE", code)
-    listener:close()
-    assert.is_nil(io.open(path))
+  it("tells the callback once, and then the close callback", function()
+    local told = weir.channel(3)
+    local stream = weir.stream()
+    stream:set_close_callback(function(_, code) told:put({ "over", code }) end)
+    stream:connect("127.0.0.1:" .. refusing_port(), function(_, _, code) told:put({ "connect", code }) end)
+    assert.same({ "connect", "ECONNREFUSED" }, told:get({ timeout = T }))
+    assert.same({ "over", "ECONNREFUSED" }, told:get({ timeout = T }))
+    assert.is_true(stream:closed())
   end)
 
-  it("accepts no more than max_connections at once, and refuses nobody", function()
-    local open, most, served = 0, 0, 0
-    local listener = weir.listen("127.0.0.1:0", { max_connections = 2 }, function(stream)
-      open = open + 1
-      most = math.max(most, open)
-      stream:read_until("\n")
-      stream:write("ok\n")
-      open, served = open - 1, served + 1
-      stream:close()
-    end)
-    local tasks = {}
-    for i = 1, 10 do
-      tasks[i] = weir.spawn(function()
-        local stream = assert(weir.connect(listener:address()))
-        stream:write("go\n")
-        local answer = stream:read_until("\n")
-        stream:close()
-        return answer
-      end)
+  it("fails writes and reads that waited, with its reason", function()
+    local stream, codes = weir.stream(), weir.channel(3)
+    local address = "127.0.0.1:" .. refusing_port()
+    stream:connect(address, function(_, _, code) codes:put(code) end)
+    stream:read_bytes(1, function(_, _, code) codes:put(code) end)
+    stream:write("x", function(_, message) codes:put(message) end)
+    assert.equal("ECONNREFUSED", codes:get({ timeout = T }))
+    assert.equal("ECONNREFUSED", codes:get({ timeout = T }))
+    assert.matches("Connection refused", codes:get({ timeout = T }))
+  end)
+
+  it("fails with ECLOSED what waited when the stream is closed", function()
+    local address, stop = silent("127.0.0.1:0")
+    for _, close in ipairs({ "close", "abort" }) do
+      local before = descriptors.settled()
+      local stream, codes = weir.stream(), weir.channel(3)
+      stream:connect(address, function(_, _, code) codes:put(code) end)
+      stream:read_bytes(1, function(_, _, code) codes:put(code) end)
+      stream[close](stream)
+      assert.equal("ECLOSED", codes:get({ timeout = T }))
+      assert.equal("ECLOSED", codes:get({ timeout = T }))
+      assert(descriptors.settle(before))
     end
-    for _, answer in ipairs(weir.all(tasks)) do assert.equal("ok\n", answer) end
-    assert.equal(10, served)
-    assert.is_true(most <= 2)
+    stop()
+  end)
+
+  it("for a name that does not exist says so", function()
+    local server = dns.serve_zone({})
+    local message = fails("ENOTFOUND", dns.with(server, weir.connect, "nobody.test:80", { timeout = T }))
+    assert.equal("connect nobody.test:80: Name not found", message)
+    server.close()
+  end)
+end)
+
+describe("connect, timed out or cancelled", function()
+  local before, stop, address, server
+
+  before_each(function()
+    before = descriptors.settled()
+    address, stop = silent("127.0.0.1:0")
+    server = dns.serve(function() end)
+  end)
+
+  after_each(function()
+    stop()
+    server.close()
+    assert(descriptors.settle(before))
+  end)
+
+  it("while it connects, closes the stream and its descriptor", function()
+    local count = descriptors.settled()
+    local stream = weir.stream()
+    local message = fails("ETIMEDOUT", stream:connect(address, { timeout = 0.01 }))
+    assert.equal("connect " .. address .. " (no answer yet): timed out after 0.01 s", message)
+    assert.is_true(stream:closed())
+    fails("ETIMEDOUT", weir.connect(address, { connect_timeout = 0.01 }))
+    fails("ETIMEDOUT", weir.stream({ connect_timeout = 0.01 }):connect(address))
+    fails("ETIMEDOUT", weir.stream({ timeout = 0.01 }):connect(address))
+    fails("ETIMEDOUT", weir.deadline(0.01, weir.connect, address))
+    local task = weir.spawn(weir.connect, address)
+    weir.sleep(0)
+    assert(descriptors.settle(count + 1))
+    task:cancel()
+    fails("ECANCELED", task:join({ timeout = T }))
+    assert(descriptors.settle(count))
+  end)
+
+  it("while it resolves, says so and leaves nothing open", function()
+    local count = descriptors.settled()
+    local message = fails("ETIMEDOUT", dns.with(server, weir.connect, "silent.test:80", { connect_timeout = 0.01 }))
+    assert.equal("connect silent.test:80 (resolving the name): timed out after 0.01 s", message)
+    local task = dns.with(server, function()
+      local task = weir.spawn(weir.connect, "silent.test:80")
+      weir.sleep(0)
+      return task
+    end)
+    task:cancel()
+    fails("ECANCELED", task:join({ timeout = T }))
+    local codes = weir.channel(1)
+    local stream = weir.stream()
+    dns.with(server, function()
+      stream:connect("silent.test:80", function(_, _, code) codes:put(code) end)
+    end)
+    stream:close()
+    assert.equal("ECLOSED", codes:get({ timeout = T }))
+    assert(descriptors.settle(count))
+  end)
+
+  it("has one connect_timeout for resolving and connecting", function()
+    local slow = dns.serve(function(_, type)
+      weir.sleep(0.05)
+      return type == "A" and { { "A", dns.ip("127.0.0.1") } } or {}
+    end)
+    local name = "slow.test:" .. address:match("%d+$")
+    local started = weir.now()
+    local message = fails("ETIMEDOUT", dns.with(slow, weir.connect, name, { connect_timeout = 0.2, timeout = T }))
+    assert.is_true(weir.now() - started >= 0.2)
+    assert.equal(("connect %s (%s: no answer yet): timed out after 0.2 s"):format(name, address), message)
+    slow.close()
+  end)
+
+  it("has the same one for the TLS handshake", function()
+    local mute = assert(weir.listen("127.0.0.1:0", function(stream) stream:read_until_close({ timeout = T }) end))
+    local name = "tls://" .. mute:address()
+    local message = fails("ETIMEDOUT", weir.connect(name, { connect_timeout = 0.05, timeout = T }))
+    assert.equal("connect " .. name .. " (TLS handshake): timed out after 0.05 s", message)
+    mute:close()
+  end)
+
+  it("blocks nobody meanwhile", function()
+    local task = dns.with(server, function()
+      local task = weir.spawn(weir.connect, "silent.test:80", { connect_timeout = T })
+      weir.sleep(0)
+      return task
+    end)
+    local listener = echo("127.0.0.1:0")
+    check_echo(assert(weir.connect(listener:address())))
+    assert.equal("waiting", task:status())
+    task:cancel()
+    fails("ECANCELED", task:join({ timeout = T }))
+    listener:close()
+  end)
+end)
+
+describe("connect to a name with several addresses", function()
+  local server, records
+
+  before_each(function()
+    records = {}
+    server = dns.serve(function(_, type)
+      local answer = {}
+      for _, record in ipairs(records) do
+        if record[1] == type then answer[#answer + 1] = record end
+      end
+      return answer
+    end)
+  end)
+  after_each(function() server.close() end)
+
+  local four = function(ip) return { "A", dns.ip(ip) } end
+  local six = { "AAAA", dns.ip(0, 0, 0, 0, 0, 0, 0, 1) }
+
+  local function connect(port, options)
+    options = options or {}
+    options.connect_timeout = T
+    return dns.with(server, weir.connect, "many.test:" .. port, options)
+  end
+
+  it("goes on past those that refuse", function()
+    local listener = echo("127.0.0.4:0")
+    records = { four("127.0.0.2"), four("127.0.0.3"), four("127.0.0.4"), six }
+    local stream = assert(connect(port_of(listener)))
+    assert.equal(listener:address(), stream:peer_address())
+    check_echo(stream)
     listener:close()
   end)
 
-  it("adopts a descriptor that is no socket as an error", function()
-    local _, message, code = weir.connect("fd:9999")
-    assert.equal("EBADF", code)
-    assert.matches("fd:9999", message, 1, true)
+  it("goes on past those that never answer, and closes them when one succeeds", function()
+    local listener = echo("127.0.0.1:0")
+    local port = port_of(listener)
+    local _, stop_two = silent("127.0.0.2:" .. port)
+    local _, stop_three = silent("127.0.0.3:" .. port)
+    records = { four("127.0.0.2"), four("127.0.0.3"), four("127.0.0.1") }
+    local before = descriptors.settled()
+    local stream = assert(connect(port))
+    assert.equal("127.0.0.1:" .. port, stream:peer_address())
+    assert(descriptors.settle(before + 2)) -- its two ends
+    check_echo(stream)
+    assert(descriptors.settle(before))
+    stop_two()
+    stop_three()
+    listener:close()
+  end)
+
+  it("takes the one that succeeds first, not the one tried first", function()
+    local port = refusing_port()
+    local address, stop = silent("127.0.0.2:" .. port)
+    local listener = echo("127.0.0.3:" .. port)
+    records = { four("127.0.0.2"), four("127.0.0.3") }
+    local stream = assert(connect(port))
+    assert.not_equal(address, stream:peer_address())
+    check_echo(stream)
+    stop()
+    listener:close()
+  end)
+
+  it("lists every address and its reason when all fail, families interleaved", function()
+    local port = refusing_port()
+    records = { four("127.0.0.2"), four("127.0.0.3"), six }
+    local message = fails("ECONNREFUSED", connect(port))
+    assert.equal((("connect many.test:P: [::1]:P: Connection refused; 127.0.0.2:P: Connection refused; "
+      .. "127.0.0.3:P: Connection refused"):gsub("P", port)), message)
+  end)
+
+  it("lists what became of each when time is up", function()
+    local port = refusing_port()
+    local _, stop = silent("127.0.0.3:" .. port)
+    records = { four("127.0.0.2"), four("127.0.0.3"), four("127.0.0.4") }
+    local message = fails("ETIMEDOUT",
+      dns.with(server, weir.connect, "many.test:" .. port, { connect_timeout = 0.1 }))
+    assert.equal((("connect many.test:P (127.0.0.2:P: Connection refused; 127.0.0.3:P: no answer yet; "
+      .. "127.0.0.4:P: not tried yet): timed out after 0.1 s"):gsub("P", port)), message)
+    stop()
+  end)
+
+  it("tries only those of the source's family", function()
+    local port = refusing_port()
+    records = { four("127.0.0.2"), six }
+    local message = fails("ECONNREFUSED", connect(port, { source = "127.0.0.1" }))
+    assert.equal(("connect many.test:%s: 127.0.0.2:%s: Connection refused"):format(port, port), message)
+    message = fails("ECONNREFUSED", connect(port, { source = "::1" }))
+    assert.equal(("connect many.test:%s: [::1]:%s: Connection refused"):format(port, port), message)
+  end)
+end)
+
+describe("connect, source", function()
+  it("binds to an address, or an address and a port", function()
+    local listener = echo("127.0.0.1:0")
+    local stream = assert(weir.connect(listener:address(), { source = "127.0.0.2" }))
+    assert.matches("^127%.0%.0%.2:", stream:local_address())
+    check_echo(stream)
+    local port = refusing_port()
+    stream = assert(weir.stream():connect(listener:address(), { source = "127.0.0.3:" .. port }))
+    assert.equal("127.0.0.3:" .. port, stream:local_address())
+    stream:abort()
+    stream = assert(weir.stream({ source = "127.0.0.4" }):connect(listener:address()))
+    assert.matches("^127%.0%.0%.4:", stream:local_address())
+    stream:abort()
+    listener:close()
+  end)
+
+  it("may be a port alone, of either family", function()
+    for _, host in ipairs({ "127.0.0.1", "[::1]" }) do
+      local listener, port = echo(host .. ":0"), refusing_port()
+      local stream = assert(weir.connect(listener:address(), { source = ":" .. port }))
+      assert.equal(host .. ":" .. port, stream:local_address())
+      stream:abort()
+      listener:close()
+    end
+  end)
+
+  it("says when it cannot be bound", function()
+    local listener = echo("127.0.0.1:0")
+    local address = listener:address()
+    local message = fails("EADDRNOTAVAIL", weir.connect(address, { source = "8.8.8.8" }))
+    assert.equal("connect " .. address .. ": Cannot assign requested address", message)
+    fails("EADDRINUSE", weir.connect(address, { source = address }))
+    fails("EAFNOSUPPORT", weir.connect(address, { source = "::1" }))
+    message = fails("EINVAL", weir.connect(address, { source = "nonsense" }))
+    assert.equal("connect " .. address .. ": source nonsense: an IP address, or IP:port, expected", message)
+    listener:close()
   end)
 end)

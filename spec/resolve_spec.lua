@@ -1,5 +1,6 @@
 -- Names, asked from a small DNS server that answers what each spec wants.
 
+local descriptors = require("spec.support.descriptors")
 local dns = require("spec.support.dns")
 local netns = require("spec.support.netns")
 local run = require("spec.support.weir").run
@@ -20,12 +21,6 @@ local function ask(zone, name, options)
   local result, message, code = weir.resolve(name, options)
   server.close()
   return result, message, code, server.queries
-end
-
-local function descriptors()
-  local count = 0
-  for _ in io.popen("ls /proc/$PPID/fd"):lines() do count = count + 1 end
-  return count
 end
 
 describe("resolve", function()
@@ -237,25 +232,19 @@ describe("resolve, unanswered", function()
   end)
 
   it("leaves no descriptor open", function()
-    local before = descriptors()
+    local before = descriptors.settled()
     for _, type in ipairs({ "A", "MX" }) do
       fails("ETIMEDOUT", weir.resolve("x.test", { servers = server.address, type = type, timeout = 0.001 }))
       fails("ETIMEDOUT", weir.resolve("x.test", { servers = server.address, timeout = 0.001 }))
     end
-    weir.sleep(0)
-    weir.sleep(0)
-    assert.equal(before, descriptors())
+    assert(descriptors.settle(before))
   end)
 end)
 
 describe("resolve, the system's settings", function()
   it("are overruled by WEIR_NAMESERVERS", function()
     local server = dns.serve_zone({ ["host.test"] = { A = { dns.ip("192.0.2.9") } } })
-    local ffi = require("ffi")
-    ffi.cdef("int setenv(const char *name, const char *value, int overwrite); int unsetenv(const char *name);")
-    ffi.C.setenv("WEIR_NAMESERVERS", server.address, 1)
-    local addresses, message = weir.resolve("host.test", { timeout = T })
-    ffi.C.unsetenv("WEIR_NAMESERVERS")
+    local addresses, message = dns.with(server, weir.resolve, "host.test", { timeout = T })
     server.close()
     assert.same({ "192.0.2.9" }, addresses, message)
   end)

@@ -127,4 +127,19 @@ function M.serve_zone(zone, address)
   end, address)
 end
 
+local ffi = require("ffi")
+ffi.cdef([[
+  int setenv(const char *name, const char *value, int overwrite);
+  int unsetenv(const char *name);
+]])
+
+--- f's results, where names are asked from `server` (when a call begins).
+function M.with(server, f, ...)
+  ffi.C.setenv("WEIR_NAMESERVERS", server.address, 1)
+  local results = { pcall(f, ...) }
+  ffi.C.unsetenv("WEIR_NAMESERVERS")
+  assert(results[1], results[2])
+  return unpack(results, 2, 4)
+end
+
 return M

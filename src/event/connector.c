@@ -60,23 +60,42 @@ void *connector_owner(const struct connector *connector)
     return connector->owner;
 }
 
-char *connector_report(const struct connector *connector, int error)
+/* "[::1]:81: Connection refused; 127.0.0.1:81: …"; only the reason if the
+ * one address is the name. To be freed. */
+static char *describe(const struct connector *connector)
 {
-    char *text = memory_format("connect %s", connector->name);
-    const struct attempt *only = &connector->attempts[0];
+    char *text = memory_copy("", 0);
     for (size_t i = 0; i < connector->count; i++) {
         const struct attempt *attempt = &connector->attempts[i];
         char address[NET_TEXT];
         net_format(&attempt->address, address, sizeof address);
-        bool plain = attempt == only && connector->count == 1 &&
-                     strcmp(address, connector->name) == 0;
+        bool plain =
+            connector->count == 1 && strcmp(address, connector->name) == 0;
+        const char *reason = attempt->error        ? error_text(attempt->error)
+                             : i < connector->next ? "no answer yet"
+                                                   : "not tried yet";
         char *longer =
-            memory_format("%s%s%s%s%s", text, i == 0 ? ": " : "; ",
-                          plain ? "" : address, plain ? "" : ": ",
-                          error_text(attempt->error ? attempt->error : error));
+            memory_format("%s%s%s%s%s", text, i == 0 ? "" : "; ",
+                          plain ? "" : address, plain ? "" : ": ", reason);
         free(text);
         text = longer;
     }
+    return text;
+}
+
+void connector_attempts(const struct connector *connector, char *text,
+                        size_t size)
+{
+    char *all = describe(connector);
+    snprintf(text, size, "%s", all);
+    free(all);
+}
+
+static char *report(const struct connector *connector)
+{
+    char *attempts = describe(connector);
+    char *text = memory_format("connect %s: %s", connector->name, attempts);
+    free(attempts);
     return text;
 }
 
@@ -131,8 +150,7 @@ static void bury(struct connector *connector)
 static void deliver(struct connector *connector)
 {
     int fd = connector->fd;
-    char *message =
-        fd < 0 ? connector_report(connector, connector->error) : NULL;
+    char *message = fd < 0 ? report(connector) : NULL;
     connector->fd = -1;
     bury(connector);
     connector->done(connector, fd, connector->error, message);
@@ -245,18 +263,33 @@ static void on_retry(struct ev_loop *ev, ev_timer *timer, int events)
         attempt_over(attempt, error);
 }
 
+/* The source for a peer of `family`, NULL if it is of another one; every
+ * address, [::], is so of both. */
+static const struct net_address *source_for(const struct net_address *source,
+                                            int family,
+                                            struct net_address *room)
+{
+    if (source->as.any.sa_family == family)
+        return source;
+    return family == AF_INET && net_is_any(source, room) ? room : NULL;
+}
+
 static int attempt_begin(struct attempt *attempt)
 {
+    struct net_address room;
     const struct net_address *source = &attempt->connector->source;
+    bool bound = source->length > 0;
     int family = attempt->address.as.any.sa_family, error = 0;
-    if (source->length > 0 && source->as.any.sa_family != family)
+    if (bound)
+        source = source_for(source, family, &room);
+    if (!source)
         return EAFNOSUPPORT;
     attempt->fd = net_socket(family, SOCK_STREAM);
     if (attempt->fd < 0)
         return errno;
     ev_io_init(&attempt->writer, on_writable, attempt->fd, EV_WRITE);
     attempt->writer.data = attempt;
-    if (source->length > 0)
+    if (bound)
         error = bind_source(attempt->fd, source);
     if (error == 0)
         error = try_connect(attempt);
@@ -301,9 +334,9 @@ static size_t choose(const struct net_address *addresses, size_t count,
                      struct net_address *chosen)
 {
     size_t kept = 0;
+    struct net_address room;
     for (size_t i = 0; i < count; i++)
-        if (!source ||
-            addresses[i].as.any.sa_family == source->as.any.sa_family)
+        if (!source || source_for(source, addresses[i].as.any.sa_family, &room))
             chosen[kept++] = addresses[i];
     if (kept > 0)
         return kept;

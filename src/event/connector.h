@@ -35,10 +35,10 @@ struct connector *connector_start(struct loop *loop, const char *name,
 
 void *connector_owner(const struct connector *connector);
 
-/* "connect localhost:81: [::1]:81: Connection refused; 127.0.0.1:81: …":
- * what became of each attempt, `error` standing for those that are still
- * under way. To be freed. */
-char *connector_report(const struct connector *connector, int error);
+/* What became of each attempt: "[::1]:81: Connection refused; 127.0.0.1:81:
+ * no answer yet". */
+void connector_attempts(const struct connector *connector, char *text,
+                        size_t size);
 
 /* Gives up: closes what is under way. No callback comes. */
 void connector_cancel(struct connector *connector);

@@ -217,8 +217,7 @@ static int listen_on(const struct net_address *address, int backlog,
     return close_keeping_errno(fd);
 }
 
-/* [::]:port; `*four` becomes 0.0.0.0 with the same port. */
-static bool is_any(const struct net_address *address, struct net_address *four)
+bool net_is_any(const struct net_address *address, struct net_address *four)
 {
     const struct sockaddr_in6 *six = (const void *) &address->as;
     struct sockaddr_in *any = (void *) &four->as;
@@ -237,7 +236,7 @@ int net_listen(const struct net_address *address, int backlog, bool reuse_port)
     struct net_address four;
     int fd = listen_on(address, backlog, reuse_port);
     bool absent = fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL);
-    if (absent && is_any(address, &four))
+    if (absent && net_is_any(address, &four))
         return listen_on(&four, backlog, reuse_port);
     return fd;
 }

@@ -52,6 +52,9 @@ bool net_numeric(struct net_address *address, const char *host,
  * 127.0.0.1. False for every other name, and for a descriptor. */
 bool net_complete(struct net_target *target);
 
+/* Is it [::]:port? Then `*four` becomes 0.0.0.0 with the same port. */
+bool net_is_any(const struct net_address *address, struct net_address *four);
+
 /* The interface of a link-local IPv6 address; 0 if it names none. */
 unsigned net_zone(const struct net_address *address);
 

@@ -145,13 +145,22 @@ static void cancel_connect(struct operation *op)
         stream_abort(box->stream);
 }
 
+/* With how far it has come: "localhost:81 ([::1]:81: Connection refused;
+ * 127.0.0.1:81: no answer yet)". */
 static void describe_connect(struct operation *op, char *text, size_t size)
 {
     struct lua_stream *box = op->object;
-    if (box->connecting)
-        snprintf(text, size, "%s", box->connecting->name);
-    else
+    const struct connecting *connecting = box->connecting;
+    char doing[512] = "TLS handshake";
+    if (!connecting) {
         lua_stream_target(box, text, size);
+        return;
+    }
+    if (connecting->query)
+        snprintf(doing, sizeof doing, "resolving the name");
+    else if (connecting->connector)
+        connector_attempts(connecting->connector, doing, sizeof doing);
+    snprintf(text, size, "%s (%s)", connecting->name, doing);
 }
 
 static const struct operation_class connect_class = {"connect", cancel_connect,
@@ -220,6 +229,13 @@ static int bad_address(lua_State *L, struct call *call, const char *text,
 {
     lua_pushfstring(L, "connect %s: %s", text, expected);
     return call_fail(L, call, EINVAL, lua_tostring(L, -1));
+}
+
+static int bad_source(lua_State *L, struct call *call, const char *text,
+                      const char *from)
+{
+    lua_pushfstring(L, "source %s: an IP address, or IP:port, expected", from);
+    return bad_address(L, call, text, lua_tostring(L, -1));
 }
 
 /* The stream is at 1. */
@@ -318,8 +334,7 @@ static int begin(lua_State *L, struct lua_stream *box, struct call *call)
     if (target.kind == TARGET_HOST && target.host[0] == '\0')
         return bad_address(L, call, text, "a host is missing before the ':'");
     if (from && !parse_source(from, &source))
-        return bad_address(L, call, from,
-                           "source: an IP address, or IP:port, expected");
+        return bad_source(L, call, text, from);
     int failed_tls = prepare_tls(L, box, call, &target);
     if (failed_tls)
         return failed_tls;

@@ -83,7 +83,7 @@ struct scheduler {
 extern struct scheduler scheduler;
 
 /* Room for what an operation waits on, in words. */
-#define NAME_SIZE 200
+#define NAME_SIZE 1024
 
 /* The message of an operation that failed; to be freed. */
 char *operation_message(struct operation *op, int error);
