@@ -2,6 +2,7 @@
 -- streams.
 
 local certificates = require "spec.support.certificates"
+local faults = require "weir.faults"
 
 local M = {}
 
@@ -22,8 +23,24 @@ local function over(address, options, server_tls, client_tls)
   return client, server
 end
 
+-- Both ends with these faults (see src/io/faults.h).
+local function faulty(pair, wanted)
+  return function(options)
+    local a, b = pair(options)
+    for index, stream in ipairs({ a, b }) do
+      local own = {}
+      for key, value in pairs(wanted) do own[key] = value end
+      own.seed = wanted.seed * 2 + index
+      faults.wrap(stream, own)
+    end
+    return a, b
+  end
+end
+
+local function tcp(options) return over("127.0.0.1:0", options) end
+
 M.list = {
-  { name = "tcp", pair = function(options) return over("127.0.0.1:0", options) end },
+  { name = "tcp", pair = tcp },
   { name = "tcp6", pair = function(options) return over("[::1]:0", options) end },
   { name = "unix", pair = function(options)
     return over("unix:" .. os.tmpname() .. ".sock", options)
@@ -35,7 +52,16 @@ M.list = {
     return over("127.0.0.1:0", options, certificates.both({ min_version = "1.3" }))
   end },
   { name = "pair", pair = function(options) return weir.pair(options) end },
+  -- Small pieces and many waits; large pieces that come with the end.
+  { name = "faults 1", pair = faulty(tcp, { seed = 1, most = 1000, wait = 3 }) },
+  { name = "faults 2", pair = faulty(tcp, { seed = 2, wait = 4, join = true }) },
+  { name = "faults 3", pair = faulty(weir.pair, { seed = 3, most = 3000, wait = 9, join = true }) },
 }
+
+local plain = { tcp = true, tcp6 = true, unix = true, pair = true }
+
+--- Are the stream's bytes those of its descriptor?
+function M.is_plain(name) return plain[name] == true end
 
 --- Calls describe(name, f) for each: f(pair) declares the specs.
 function M.each(name, declare)

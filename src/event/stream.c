@@ -280,6 +280,11 @@ void stream_open_shared(struct stream *stream, int fd)
     stream_opened(stream);
 }
 
+void stream_wrap(struct stream *stream, struct transport *transport)
+{
+    stream->transport = transport;
+}
+
 void stream_connecting(struct stream *stream)
 {
     stream->phase = STREAM_CONNECTING;

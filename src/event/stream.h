@@ -151,6 +151,8 @@ void stream_open(struct stream *stream, int fd, struct transport *transport);
  * other processes: its blocking flag is left alone, and closing it ends
  * nothing for them. */
 void stream_open_shared(struct stream *stream, int fd);
+/* Puts `transport`, which is around the present one, in its place. */
+void stream_wrap(struct stream *stream, struct transport *transport);
 /* While a connect is under way: writes are queued, reads wait. */
 void stream_connecting(struct stream *stream);
 /* It failed: everything that waits is told. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lua/lua_faults.h"
 #include "lua/lua_readline.h"
 
 struct lua_module {
@@ -64,5 +65,7 @@ void lua_modules_open(lua_State *L)
     }
     lua_pushcfunction(L, luaopen_weir_readline);
     lua_setfield(L, -2, "weir.readline");
+    lua_pushcfunction(L, luaopen_weir_faults);
+    lua_setfield(L, -2, "weir.faults");
     lua_pop(L, 2);
 }
