@@ -49,9 +49,11 @@ transports.each("memory", function(pair)
     assert.is_nil(got)
     arrive("hey")
     task:join()
-    assert.equal(3, got)
-    assert.equal("hey", ffi.string(memory, 3))
+    assert.is_true(got >= 1 and got <= 3)
+    assert.equal(("hey"):sub(1, got), ffi.string(memory, got))
+    if got < 3 then b:read_bytes(3 - got) end
     a:write("1234567890AB")
+    b:unread(b:read_bytes(12)) -- so that all of it is buffered
     assert.equal("1", b:read_bytes(1))
     assert.equal(10, b:read_into(memory, 10, { partial = true }))
     assert.equal("234567890A", ffi.string(memory, 10))
