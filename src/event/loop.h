@@ -25,6 +25,7 @@ struct loop {
     struct ev_loop *ev;
     char *scratch;
     bool scratch_busy;  /* a match in it has not been consumed yet */
+    bool stirred;       /* a stream's descriptor had something to tell */
     unsigned holds;     /* what keeps the host alive (R22) */
     unsigned turn;      /* counts turns: budgets are per turn */
     struct list flush;  /* calls to make before the loop waits */

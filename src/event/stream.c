@@ -56,6 +56,7 @@ static void reader_ready(struct ev_loop *ev, ev_io *watcher, int events)
 {
     struct stream *stream = watcher->data;
     (void) events;
+    stream->loop->stirred = true;
     if (stream->phase == STREAM_HANDSHAKE) {
         stream_handshake_step(stream);
     } else if (stream->phase == STREAM_DRAINING) {
@@ -75,6 +76,7 @@ static void writer_ready(struct ev_loop *ev, ev_io *watcher, int events)
     struct stream *stream = watcher->data;
     (void) events;
     ev_io_stop(ev, watcher);
+    stream->loop->stirred = true;
     if (stream->phase == STREAM_HANDSHAKE)
         stream_handshake_step(stream);
     else if (stream->phase == STREAM_ENDING)

@@ -104,8 +104,9 @@ void scheduler_idle(bool ran)
         ev_timer_set(&scheduler.collector, COLLECT_INTERVAL, COLLECT_INTERVAL);
         ev_timer_start(loop->ev, &scheduler.collector);
     }
-    if (ran || loop->holds > 0)
+    if (ran || loop->stirred || loop->holds > 0)
         scheduler.quiet = 0;
+    loop->stirred = false;
     if (loop->holds == 0)
         nothing_left();
 }
