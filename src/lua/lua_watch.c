@@ -18,6 +18,7 @@
 
 struct watch {
     ev_io watcher;
+    struct list link; /* to_start */
     struct handler handler;
     int fd;
     int events;
@@ -27,13 +28,20 @@ struct watch {
     bool unref;
 };
 
+/* Watches whose descriptor the loop is to look at from its next poll on. That
+ * somebody closed one meanwhile must be seen before: libev takes it for an
+ * error of the program, and aborts. */
+static struct list to_start = {&to_start, &to_start};
+static ev_prepare before_poll;
+
 static void watch_settle(struct watch *watch)
 {
     struct loop *loop = task_loop();
-    if (watch->active && !watch->running)
-        ev_io_start(loop->ev, &watch->watcher);
-    else
+    list_remove(&watch->link);
+    if (!watch->active || watch->running)
         ev_io_stop(loop->ev, &watch->watcher);
+    else if (!ev_is_active(&watch->watcher))
+        list_insert(&to_start, &watch->link);
     loop_hold(loop, &watch->holding, watch->active && !watch->unref);
     if (!watch->active && !watch->running)
         handler_clear(&watch->handler);
@@ -64,23 +72,44 @@ static int push_events(lua_State *L, int events)
     return 1;
 }
 
-/* EV_ERROR: libev has found that the descriptor is gone. */
-static void on_event(struct ev_loop *ev, ev_io *watcher, int events)
+/* Calls the function with the top `count` values of task_state(). */
+static void call(struct watch *watch, int count)
 {
-    struct watch *watch = watcher->data;
-    lua_State *L = task_state();
-    int count;
-    (void) ev;
-    if (events & EV_ERROR) {
-        watch->active = false;
-        count = push_closed(L, watch->fd, EBADF);
-    } else {
-        count = push_events(L, events);
-    }
     struct task *task = handler_start(&watch->handler, count);
     task_on_end(task, returned, watch);
     watch->running = true;
     watch_settle(watch);
+}
+
+static void over(struct watch *watch)
+{
+    watch->active = false;
+    call(watch, push_closed(task_state(), watch->fd, EBADF));
+}
+
+/* EV_ERROR: libev has found that the descriptor is gone. */
+static void on_event(struct ev_loop *ev, ev_io *watcher, int events)
+{
+    struct watch *watch = watcher->data;
+    (void) ev;
+    if (events & EV_ERROR)
+        over(watch);
+    else
+        call(watch, push_events(task_state(), events));
+}
+
+/* Runs after the turn, when no Lua code runs before the poll any more. */
+static void start_watches(struct ev_loop *ev, ev_prepare *prepare, int events)
+{
+    (void) prepare;
+    (void) events;
+    for (struct list *link; (link = list_pop(&to_start));) {
+        struct watch *watch = list_entry(link, struct watch, link);
+        if (fcntl(watch->fd, F_GETFD) < 0)
+            over(watch);
+        else
+            ev_io_start(ev, &watch->watcher);
+    }
 }
 
 static struct watch *check_watch(lua_State *L)
@@ -110,6 +139,7 @@ static int weir_watch(lua_State *L)
         (struct watch){.fd = fd,
                        .events = events,
                        .handler = {.object = LUA_NOREF, .function = LUA_NOREF}};
+    list_init(&watch->link);
     ev_io_init(&watch->watcher, on_event, fd, events);
     watch->watcher.data = watch;
     luaL_getmetatable(L, WATCH_TYPE);
@@ -177,6 +207,9 @@ void lua_watch_open(lua_State *L)
                                        {NULL, NULL}};
     static const luaL_Reg meta[] = {
         {"__gc", watch_cancel}, {"__tostring", watch_tostring}, {NULL, NULL}};
+    ev_prepare_init(&before_poll, start_watches);
+    ev_set_priority(&before_poll, EV_MINPRI);
+    ev_prepare_start(task_loop()->ev, &before_poll);
     lua_type_new(L, WATCH_TYPE, methods, meta);
     lua_pushcfunction(L, weir_watch);
     lua_setfield(L, -2, "watch");
