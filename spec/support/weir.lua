@@ -33,10 +33,11 @@ end
 --- `weir` with the arguments of the list `run`; run.stdin is its standard
 --- input (none if it is not given), run.env a map of variables, run.folder
 --- where it starts. Returns its output, its errors and its exit status (as
---- the shell counts: 128 + the number of a signal). Blocks the whole host.
+--- the shell counts: 128 + the number of a signal; 124 if it did not end within
+--- a minute). Blocks the whole host.
 function M.run(run)
   local place = M.folder({ stdin = run.stdin or "" })
-  local words = { "env" }
+  local words = { "timeout", "-k", "5", "60", "env" }
   for name, value in pairs(run.env or {}) do
     words[#words + 1] = quote(name .. "=" .. value)
   end
