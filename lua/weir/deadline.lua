@@ -49,6 +49,13 @@ function weir.guard(on_error, f, ...)
   if type(on_error) ~= "function" or type(f) ~= "function" then
     error("guard: two functions expected, on_error and f", 2)
   end
-  local former = core.guard_enter(on_error)
+  local former = core.guard_enter(on_error, false)
+  return after_guard(on_error, former, xpcall(f, caught, ...))
+end
+
+--- The same, but a spawned task's error is not on_error's: it stays with the
+-- task until somebody joins it, or takes it by core.take_unjoined.
+function core.patient_guard(on_error, f, ...)
+  local former = core.guard_enter(on_error, true)
   return after_guard(on_error, former, xpcall(f, caught, ...))
 end

@@ -4,6 +4,8 @@
 -- xpcall in between, so that every `it`, `before_each`, `setup`, … may wait.
 -- Loading is the exception: a helper comes in through `require`.
 
+local core = debug.getregistry()["weir.core"]
+
 local M = {}
 
 local MISSING = [[
@@ -13,28 +15,63 @@ weir: --test needs busted (Debian: apt install lua-busted): %s
 -- Errors in callbacks and tasks that belong to no spec any more.
 local strays = 0
 
--- Calls busted's `safe` so that what a spec started fails that spec: an error
--- in a callback, a connection's handler or a task, until its body returns.
+-- The error that fails a spec, although it happened elsewhere.
+local raised_elsewhere
+
+local function say(what, traceback)
+  io.stderr:write("weir: ", what, ": ", traceback, "\n")
+end
+
+local function next_unjoined()
+  local raised, traceback = core.take_unjoined()
+  return traceback and { error = raised, traceback = traceback }
+end
+
+-- Calls busted's `safe` so that what a spec started fails that spec, until its
+-- body returns: an error in a callback or a connection's handler, and in a task
+-- that nobody has joined by then.
 local function guarded(safe, descriptor, run, element)
-  local caught, over
+  local caught, over = {}, false
   local function on_error(raised, traceback)
     if not over then
-      caught = caught or { raised }
+      caught[#caught + 1] = { error = raised, traceback = traceback }
       return
     end
     strays = strays + 1
-    io.stderr:write("weir: after its spec had ended: ", traceback, "\n")
+    say("after its spec had ended", traceback)
   end
   local function body(...)
     run(...)
     over = true
-    if caught then error(caught[1], 0) end
+    raised_elsewhere = table.remove(caught, 1) or next_unjoined()
+    if raised_elsewhere then error(raised_elsewhere.error, 0) end
   end
+  -- A spec fails once: the rest may say why it did.
   local function finish(...)
-    over = true
+    over, raised_elsewhere = true, nil
+    for _, failure in ipairs(caught) do
+      say("in the same spec", failure.traceback)
+    end
+    for failure in next_unjoined do
+      say("in the same spec", failure.traceback)
+    end
     return ...
   end
-  return finish(weir.guard(on_error, safe, descriptor, body, element))
+  return finish(core.patient_guard(on_error, safe, descriptor, body, element))
+end
+
+-- The traceback (--verbose) is of where the error happened.
+local function keep_tracebacks(busted)
+  local trace_here = busted.getTrace
+  function busted.getTrace(element, level, raised)
+    local trace = trace_here(element, (level or 3) + 1, raised)
+    local failure = raised_elsewhere
+    if failure and rawequal(failure.error, raised) then
+      trace.traceback = failure.traceback:match("\nstack traceback:.*")
+        or trace.traceback
+    end
+    return trace
+  end
 end
 
 local function guard_specs()
@@ -42,6 +79,7 @@ local function guard_specs()
   package.loaded["busted.core"] = function()
     local busted = new_core()
     local safe = busted.safe
+    keep_tracebacks(busted)
     function busted.safe(descriptor, run, element)
       if descriptor ~= "it" then return safe(descriptor, run, element) end
       return guarded(safe, descriptor, run, element)
@@ -81,7 +119,7 @@ function M.run()
   io.stdout:flush()
   -- Not left to the end of all things: a listener that a spec forgot would
   -- keep the host.
-  os.exit(passed and strays == 0 and 0 or 1)
+  os.exit(passed and strays == 0 and core.failures() == 0 and 0 or 1)
 end
 
 return M

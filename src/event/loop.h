@@ -28,6 +28,7 @@ struct loop {
     bool stirred;       /* a stream's descriptor had something to tell */
     unsigned holds;     /* what keeps the host alive (R22) */
     unsigned turn;      /* counts turns: budgets are per turn */
+    double began;       /* loop_clock, when this turn did */
     struct list flush;  /* calls to make before the loop waits */
     struct list again;  /* calls to make in the next turn */
     struct list drains; /* calls to make once, when the host begins to end */

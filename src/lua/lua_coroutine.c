@@ -10,16 +10,28 @@
 /* Registry references: weak-keyed tables by thread. */
 static int refused_threads, deadlines;
 
-/* The coroutine that `outer` is resuming: the first argument of the C function
- * it is in, coroutine.resume. NULL if it is in another one. */
-static lua_State *inner_coroutine(lua_State *outer)
+/* The thread that is the first argument of the function at `level`. */
+static lua_State *first_argument(lua_State *outer, int level)
 {
     lua_Debug frame;
-    if (!lua_getstack(outer, 0, &frame) || !lua_getlocal(outer, &frame, 1))
+    if (!lua_getstack(outer, level, &frame) || !lua_getlocal(outer, &frame, 1))
         return NULL;
     lua_State *inner = lua_tothread(outer, -1);
     lua_pop(outer, 1);
     return inner;
+}
+
+/* The coroutine that `outer` is resuming: the first argument of the C function
+ * it is in, coroutine.resume. NULL if it is in another one. */
+static lua_State *inner_coroutine(lua_State *outer)
+{
+    return first_argument(outer, 0);
+}
+
+/* The C function it is in is the yield, called by `pass` (coroutine.lua). */
+lua_State *lua_coroutine_waiting_in(lua_State *outer)
+{
+    return first_argument(outer, 1);
 }
 
 bool lua_coroutine_may_wait(lua_State *L)
@@ -30,6 +42,27 @@ bool lua_coroutine_may_wait(lua_State *L)
     while (at && at != L && lua_isyieldable(at))
         at = inner_coroutine(at);
     return at == L && lua_isyieldable(L);
+}
+
+/* The C function nearest to the top that called Lua code. LuaJIT's own that
+ * let it wait (pcall, …) are no lua_CFunction, and pass here as Lua's. */
+const char *lua_coroutine_blocked_by(lua_State *L)
+{
+    lua_Debug frame;
+    for (int level = 1; lua_getstack(L, level, &frame); level++) {
+        lua_Debug caller;
+        lua_getinfo(L, "nf", &frame);
+        bool blocks = lua_tocfunction(L, -1) != NULL;
+        lua_pop(L, 1);
+        if (!blocks)
+            continue;
+        if (!frame.name || !lua_getstack(L, level + 1, &caller) ||
+            !lua_getinfo(L, "Sl", &caller) || caller.currentline < 0)
+            return NULL;
+        return lua_pushfstring(L, "'%s' at %s:%d", frame.name, caller.short_src,
+                               caller.currentline);
+    }
+    return NULL;
 }
 
 /* --- deadlines ------------------------------------------------------------ */

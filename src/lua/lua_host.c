@@ -5,6 +5,7 @@
 
 #include "lua/modules.h"
 #include "lua/scheduler.h"
+#include "lua/task_internal.h"
 
 /* weir.stop(): the loop is left after this turn; the usual exit status */
 static int weir_stop(lua_State *L)
@@ -23,8 +24,17 @@ static int weir_exit(lua_State *L)
         status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
     else
         status = luaL_optint(L, 1, EXIT_SUCCESS);
+    report_unjoined();
     scheduler_drain();
     exit(status);
+}
+
+/* core.failures(): how many uncaught errors have been reported */
+static int failures(lua_State *L)
+{
+    report_unjoined();
+    lua_pushinteger(L, (lua_Integer) scheduler.failures);
+    return 1;
 }
 
 void lua_host_open(lua_State *L)
@@ -33,6 +43,8 @@ void lua_host_open(lua_State *L)
     lua_setfield(L, -2, "stop");
     lua_pushcfunction(L, weir_exit);
     lua_setfield(L, -2, "exit");
+    lua_pushcfunction(L, failures);
+    lua_setfield(L, -3, "failures");
     lua_pushliteral(L, WEIR_VERSION);
     lua_setfield(L, -2, "version");
     lua_getglobal(L, "os");

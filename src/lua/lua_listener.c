@@ -309,7 +309,7 @@ static int listener_stats(lua_State *L)
 
 static int listener_collect(lua_State *L)
 {
-    struct lua_listener *box = check_listener(L);
+    struct lua_listener *box = luaL_checkudata(L, 1, LISTENER_TYPE);
     if (box->listener)
         listener_release(box->listener);
     box->listener = NULL;

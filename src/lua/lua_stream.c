@@ -22,17 +22,20 @@ static unsigned last_id;
 /* The address of the streams' metatable. */
 static const void *metatable;
 
-/* luaL_checkudata, which looks the type up by its name, is left to raise. */
+/* luaL_checkudata, which looks the type up by its name, is left to raise.
+ * Finalizers may still reach a stream that has been finalized. */
 struct lua_stream *lua_stream_check(lua_State *L, int index)
 {
     struct lua_stream *box = lua_touserdata(L, index);
     if (box && lua_getmetatable(L, index)) {
         bool is_stream = lua_topointer(L, -1) == metatable;
         lua_pop(L, 1);
-        if (is_stream)
+        if (is_stream && box->stream)
             return box;
     }
-    return luaL_checkudata(L, index, STREAM_TYPE);
+    box = luaL_checkudata(L, index, STREAM_TYPE);
+    luaL_argerror(L, index, "a stream that was not collected expected");
+    return box;
 }
 
 /* --- words ---------------------------------------------------------------- */
@@ -56,7 +59,7 @@ void lua_stream_operation_target(struct operation *op, char *text, size_t size)
     lua_stream_target(op->object, text, size);
 }
 
-static const char *phase_name(const struct stream *stream)
+const char *lua_stream_phase(const struct stream *stream)
 {
     switch (stream->phase) {
     case STREAM_IDLE:
@@ -82,7 +85,7 @@ static void describe(const struct stream *stream, const struct lua_stream *box,
 {
     snprintf(text, size, "stream #%u (%s%s%s, %s)", box->id,
              stream->transport->class->name, box->peer ? " " : "",
-             box->peer ? box->peer : "", phase_name(stream));
+             box->peer ? box->peer : "", lua_stream_phase(stream));
 }
 
 void lua_stream_describe(struct stream *stream, char *text, size_t size)
@@ -212,7 +215,7 @@ static void unpair(struct lua_stream *box)
 
 static int stream_collect(lua_State *L)
 {
-    struct lua_stream *box = lua_stream_check(L, 1);
+    struct lua_stream *box = luaL_checkudata(L, 1, STREAM_TYPE);
     struct stream *stream = box->stream;
     if (!stream)
         return 0;
@@ -374,7 +377,7 @@ static void open_options(lua_State *L, int index, const char *name,
     lua_stream_options(L, given ? index : 0, options);
 }
 
-/* --- weir.stream, weir.pair, weir.streams --------------------------------- */
+/* --- weir.stream, weir.pair ----------------------------------------------- */
 
 /* Where a later connect is to come from. */
 static void keep_source(lua_State *L, struct lua_stream *box, int options)
@@ -440,49 +443,6 @@ static int weir_pair(lua_State *L)
     return 2;
 }
 
-static void push_stream(lua_State *L, const struct stream *stream)
-{
-    struct lua_stream *box = stream->owner;
-    lua_createtable(L, 0, 8);
-    if (box) {
-        lua_pushinteger(L, (lua_Integer) box->id);
-        lua_setfield(L, -2, "id");
-        lua_pushstring(L, box->peer);
-        lua_setfield(L, -2, "peer");
-    }
-    lua_pushstring(L, stream->transport->class->name);
-    lua_setfield(L, -2, "kind");
-    lua_pushstring(L, phase_name(stream));
-    lua_setfield(L, -2, "state");
-    lua_pushboolean(L, stream->reading);
-    lua_setfield(L, -2, "reading");
-    if (box && box->read) {
-        lua_pushstring(L, box->read->class->name);
-        lua_setfield(L, -2, "operation");
-    }
-    lua_pushnumber(L, (lua_Number) buffer_length(&stream->input));
-    lua_setfield(L, -2, "buffered");
-    lua_pushnumber(L, (lua_Number) outqueue_length(&stream->output));
-    lua_setfield(L, -2, "queued");
-}
-
-/* weir.streams(): every stream that is not closed, as a list of tables. */
-static int weir_streams(lua_State *L)
-{
-    struct list *streams = &task_loop()->streams;
-    int count = 0;
-    lua_newtable(L);
-    for (struct list *link = streams->next; link != streams;
-         link = link->next) {
-        struct stream *stream = list_entry(link, struct stream, link);
-        if (stream->phase == STREAM_CLOSED)
-            continue;
-        push_stream(L, stream);
-        lua_rawseti(L, -2, ++count);
-    }
-    return 1;
-}
-
 /* FFI and others may read or write what is a pair's: it is outside now. */
 void lua_stream_shared(struct lua_stream *box)
 {
@@ -532,7 +492,6 @@ void lua_stream_open(lua_State *L)
     lua_setfield(L, -2, "stream");
     lua_pushcfunction(L, weir_pair);
     lua_setfield(L, -2, "pair");
-    lua_pushcfunction(L, weir_streams);
-    lua_setfield(L, -2, "streams");
+    lua_streams_open(L);
     lua_connect_open(L);
 }

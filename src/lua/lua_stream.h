@@ -62,6 +62,11 @@ void lua_stream_set_peer(struct lua_stream *box, const char *peer);
 void lua_stream_keep(lua_State *L, struct lua_stream *box, int index);
 void lua_stream_let_go(struct lua_stream *box);
 
+/* "open", "peer ended", "closing", … */
+const char *lua_stream_phase(const struct stream *stream);
+/* Sets `buffered`, `queued` and `head`, the first bytes of what is buffered, in
+ * the table on top. */
+void lua_stream_set_fields(lua_State *L, const struct stream *stream);
 /* "stream #3 (tcp 127.0.0.1:80)" */
 void lua_stream_describe(struct stream *stream, char *text, size_t size);
 /* What an operation's message says it was done to: "127.0.0.1:80". */
@@ -99,6 +104,8 @@ void lua_write_methods(lua_State *L);
 void lua_close_methods(lua_State *L);
 void lua_socket_methods(lua_State *L);
 void lua_connect_methods(lua_State *L);
+/* weir.streams */
+void lua_streams_open(lua_State *L);
 /* weir.connect */
 void lua_connect_open(lua_State *L);
 

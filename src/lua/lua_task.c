@@ -12,14 +12,19 @@
 #include "base/memory.h"
 #include "event/stream.h"
 #include "lua/arguments.h"
+#include "lua/lua_stream.h"
 #include "lua/modules.h"
 #include "lua/task_internal.h"
 
 #define TASK_TYPE "weir.task"
 
+/* Finalizers may still reach a handle that has been finalized. */
 static struct task *check_task(lua_State *L, int index)
 {
-    return *(struct task **) luaL_checkudata(L, index, TASK_TYPE);
+    struct task *task = *(struct task **) luaL_checkudata(L, index, TASK_TYPE);
+    if (!task)
+        luaL_argerror(L, index, "a task that was not collected expected");
+    return task;
 }
 
 /* --- what the handle keeps ------------------------------------------------ */
@@ -35,73 +40,62 @@ void task_push_handle(lua_State *L, struct task *task)
     lua_rawgeti(L, LUA_REGISTRYINDEX, task->anchor);
 }
 
-/* Packs the `count` values on top of L into a table. */
-static void pack(lua_State *L, int count)
+/* The `count` values on top of L become what the handle keeps. Popped. */
+static void keep(lua_State *L, struct task *task, int count)
 {
-    lua_createtable(L, count, 1);
+    task->kept = count;
+    if (count == 0)
+        return;
+    lua_createtable(L, count, 0);
     lua_insert(L, -count - 1);
     for (int i = count; i > 0; i--)
         lua_rawseti(L, -i - 1, i);
-    lua_pushinteger(L, count);
-    lua_setfield(L, -2, "n");
-}
-
-/* Unpacks the table on top of L; returns how many values. */
-static int unpack(lua_State *L)
-{
-    lua_getfield(L, -1, "n");
-    int count = (int) lua_tointeger(L, -1);
-    lua_pop(L, 1);
-    int table = lua_gettop(L);
-    luaL_checkstack(L, count + LUA_MINSTACK, "too many results");
-    for (int i = 1; i <= count; i++)
-        lua_rawgeti(L, table, i);
-    lua_remove(L, table);
-    return count;
-}
-
-/* A table that is on top of L becomes what the handle keeps. */
-static void keep(lua_State *L, struct task *task)
-{
     task_push_handle(L, task);
     lua_insert(L, -2);
     lua_setfenv(L, -2);
     lua_pop(L, 1);
 }
 
+/* What the handle at `handle` keeps, on top of L. */
+static int push_kept(lua_State *L, struct task *task, int handle)
+{
+    int count = task->kept;
+    luaL_checkstack(L, count + LUA_MINSTACK, "too many results");
+    lua_getfenv(L, handle);
+    int table = lua_gettop(L);
+    for (int i = 1; i <= count; i++)
+        lua_rawgeti(L, table, i);
+    lua_remove(L, table);
+    return count;
+}
+
 bool task_begin(struct task *task)
 {
-    lua_State *L = scheduler.L;
     if (task->cancelled) {
         task->state = TASK_ENDED;
         task->outcome = TASK_CANCELLED;
         task_tell_joins(task);
         return false;
     }
-    task->L = thread_take();
-    task_push_handle(task->L, task);
-    lua_getfenv(task->L, -1);
-    lua_remove(task->L, -2);
-    task->arguments = unpack(task->L) - 1;
-    lua_newtable(L);
-    keep(L, task);
+    lua_State *L = task->L = thread_take();
+    task_push_handle(L, task);
+    task->arguments = push_kept(L, task, 1) - 1;
+    task->kept = 0;
+    lua_pushvalue(L, LUA_GLOBALSINDEX);
+    lua_setfenv(L, 1);
+    lua_remove(L, 1);
     return true;
 }
 
 void task_keep_results(struct task *task)
 {
-    lua_State *L = task->L;
-    pack(L, lua_gettop(L));
-    keep(L, task);
+    keep(task->L, task, lua_gettop(task->L));
 }
 
 void task_keep_error(struct task *task)
 {
-    lua_State *L = task->L;
-    lua_createtable(L, 0, 1);
-    lua_pushvalue(L, -2);
-    lua_setfield(L, -2, "error");
-    keep(L, task);
+    lua_pushvalue(task->L, -1);
+    keep(task->L, task, 1);
 }
 
 /* --- join ----------------------------------------------------------------- */
@@ -116,7 +110,7 @@ static void join_describe(struct operation *op, char *text, size_t size)
     struct task *task = op->object;
     snprintf(text, size, "task #%u%s%s", task->id,
              task->origin ? " spawned at " : "",
-             task->origin ? task->origin : "");
+             task->origin ? task->origin->text : "");
 }
 
 static const struct operation_class join_class = {"join", join_cancel,
@@ -129,10 +123,9 @@ int task_push_outcome(lua_State *L, struct task *task, int handle)
     if (task->outcome == TASK_CANCELLED)
         return push_failure(L, ECANCELED,
                             "join: the task was cancelled before it began");
-    lua_getfenv(L, handle);
+    push_kept(L, task, handle);
     if (task->outcome == TASK_SUCCEEDED)
-        return unpack(L);
-    lua_getfield(L, -1, "error");
+        return task->kept;
     push_failure(L, ERROR_TASK, report_text(L, L));
     while (lua_gettop(L) > base + 3)
         lua_remove(L, base + 1);
@@ -186,16 +179,6 @@ void task_tell_joins(struct task *task)
 
 /* --- handles -------------------------------------------------------------- */
 
-/* "script.lua:12", of the Lua function that calls. */
-static char *caller(lua_State *L)
-{
-    lua_Debug at;
-    if (!lua_getstack(L, 1, &at) || !lua_getinfo(L, "Sl", &at) ||
-        at.currentline < 0)
-        return NULL;
-    return memory_format("%s:%d", at.short_src, at.currentline);
-}
-
 static int weir_spawn(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -204,14 +187,13 @@ static int weir_spawn(lua_State *L)
     luaL_getmetatable(L, TASK_TYPE);
     lua_setmetatable(L, -2);
     lua_insert(L, 1);
-    pack(L, lua_gettop(L) - 1);
-    lua_setfenv(L, 1);
     struct task *task = task_new();
     task->handled = true;
-    task->origin = caller(L);
+    task->origin = origin_of_caller(L);
     task->context = context_retain(context_current());
     *box = task;
     anchor(task, L, 1);
+    keep(L, task, lua_gettop(L) - 1);
     task_next_turn(task);
     task->state = TASK_NEW;
     return 1;
@@ -221,8 +203,6 @@ static int task_collect(lua_State *L)
 {
     struct task **box = luaL_checkudata(L, 1, TASK_TYPE);
     struct task *task = *box;
-    if (!task)
-        return 0;
     *box = NULL;
     if (task->state == TASK_ENDED) {
         report_unjoined_task(task);
@@ -235,22 +215,22 @@ static int task_collect(lua_State *L)
 
 static int task_cancel_method(lua_State *L)
 {
-    struct task *task = check_task(L, 1);
-    if (task != scheduler.current || task->state != TASK_ENDED)
-        task_cancel(task);
+    task_cancel(check_task(L, 1));
     return 0;
+}
+
+static const char *status(const struct task *task)
+{
+    if (task->state != TASK_ENDED)
+        return task_state_name(task);
+    if (task->outcome == TASK_SUCCEEDED)
+        return "done";
+    return task->outcome == TASK_FAILED ? "failed" : "cancelled";
 }
 
 static int task_status(lua_State *L)
 {
-    struct task *task = check_task(L, 1);
-    if (task->state != TASK_ENDED)
-        lua_pushstring(L, task_state_name(task));
-    else if (task->outcome == TASK_SUCCEEDED)
-        lua_pushliteral(L, "done");
-    else
-        lua_pushstring(L,
-                       task->outcome == TASK_FAILED ? "failed" : "cancelled");
+    lua_pushstring(L, status(check_task(L, 1)));
     return 1;
 }
 
@@ -277,8 +257,7 @@ static int task_ref(lua_State *L)
 static int task_tostring(lua_State *L)
 {
     struct task *task = check_task(L, 1);
-    lua_pushfstring(L, "weir.task #%d (%s)", (int) task->id,
-                    task_state_name(task));
+    lua_pushfstring(L, "weir.task #%d (%s)", (int) task->id, status(task));
     return 1;
 }
 
@@ -301,24 +280,24 @@ static void push_task(lua_State *L, const struct task *task)
     lua_setfield(L, -2, "id");
     lua_pushboolean(L, task->main);
     lua_setfield(L, -2, "main");
-    set_string(L, "spawned_at", task->origin);
+    set_string(L, "spawned_at", task->origin ? task->origin->text : NULL);
     set_string(L, "status", task_state_name(task));
-    if (task->L && task->state != TASK_RUNNING) {
-        luaL_traceback(L, task->L, NULL, 0);
-        lua_setfield(L, -2, "traceback");
-    }
+    report_push_traceback(L, task);
+    lua_setfield(L, -2, "traceback");
     if (task->state != TASK_WAITING)
         return;
     if (op->class->describe)
         op->class->describe(op, target, sizeof target);
     set_string(L, "operation", op->class->name);
     set_string(L, "target", target[0] ? target : NULL);
-    lua_pushnumber(L, ev_now(scheduler.loop->ev) - op->since);
+    lua_pushnumber(L, loop_clock() - op->since);
     lua_setfield(L, -2, "waiting");
-    if (op->stream) {
-        lua_pushinteger(L, (lua_Integer) buffer_length(&op->stream->input));
-        lua_setfield(L, -2, "buffered");
-    }
+    if (!op->stream)
+        return;
+    lua_stream_set_fields(L, op->stream);
+    struct lua_stream *box = op->stream->owner;
+    lua_pushinteger(L, box ? (lua_Integer) box->id : 0);
+    lua_setfield(L, -2, "stream");
 }
 
 /* weir.tasks(): every task that has not ended, as a list of tables. */
@@ -344,6 +323,27 @@ static int keep_traceback(lua_State *L)
     return 0;
 }
 
+/* take_unjoined() → error, traceback of a task that failed under a patient
+ * guard and that nobody joined: it will not be reported; or nothing */
+static int take_unjoined(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.unjoined);
+    for (int left = (int) lua_objlen(L, 1); left > 0; left--) {
+        lua_rawgeti(L, 1, left);
+        lua_pushnil(L);
+        lua_rawseti(L, 1, left);
+        struct task *task = check_task(L, 2);
+        if (!task->joined) {
+            task->joined = true;
+            push_kept(L, task, 2);
+            lua_pushstring(L, task->traceback);
+            return 2;
+        }
+        lua_settop(L, 1);
+    }
+    return 0;
+}
+
 /* error_text(error): whatever was raised, as text */
 static int error_text_of(lua_State *L)
 {
@@ -365,6 +365,8 @@ void lua_task_open(lua_State *L)
     lua_setfield(L, -2, "spawn");
     lua_pushcfunction(L, weir_tasks);
     lua_setfield(L, -2, "tasks");
+    lua_pushcfunction(L, take_unjoined);
+    lua_setfield(L, -3, "take_unjoined");
     lua_pushcfunction(L, keep_traceback);
     lua_setfield(L, -3, "keep_traceback");
     lua_pushcfunction(L, error_text_of);

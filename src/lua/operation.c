@@ -79,11 +79,14 @@ static void check_may_wait(lua_State *L, const char *name)
 {
     if (call_may_wait(L))
         return;
+    const char *place = lua_coroutine_blocked_by(L);
     call_error(L,
-               "%s cannot wait here, across a C call (such as require, dofile, "
-               "table.sort, string.gsub, an xpcall handler or __gc): give it "
-               "a callback, or run this in weir.spawn",
-               name);
+               "%s cannot wait here, across a C call (%s): give it a callback, "
+               "or run this in weir.spawn",
+               name,
+               place ? place
+                     : "such as require, dofile, table.sort, string.gsub, an "
+                       "xpcall handler or __gc");
 }
 
 void call_parse_only(lua_State *L, struct call *call, int index,
@@ -224,7 +227,7 @@ struct operation *call_wait(lua_State *L, struct call *call,
     op->since = 0;
     if (timeout >= 0 && timeout < 1e9)
         loop_start_timer(scheduler.loop, &op->timer, timeout, 0);
-    op->since = ev_now(scheduler.loop->ev);
+    op->since = scheduler.loop->began;
     update_hold(op);
     call->operation = op;
     return op;
@@ -278,6 +281,13 @@ int call_suspend(lua_State *L, struct call *call, int object_index)
 
 /* --- the completion ------------------------------------------------------- */
 
+void operation_push_callback(lua_State *L, const struct operation *op)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
+    lua_rawgeti(L, -1, op->callback);
+    lua_remove(L, -2);
+}
+
 lua_State *operation_results(struct operation *op)
 {
     if (op->task) {
@@ -285,12 +295,8 @@ lua_State *operation_results(struct operation *op)
         lua_settop(op->to, 0);
         return op->to;
     }
-    lua_State *L = scheduler.L;
     op->to = thread_take();
-    lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
-    lua_rawgeti(L, -1, op->callback);
-    lua_xmove(L, op->to, 1);
-    lua_pop(L, 1);
+    operation_push_callback(op->to, op);
     return op->to;
 }
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "event/stream.h"
+#include "lua/lua_coroutine.h"
 #include "lua/lua_stream.h"
 #include "lua/task_internal.h"
 
@@ -26,37 +27,6 @@ void report_line(const char *format, ...)
 }
 
 /* --- errors --------------------------------------------------------------- */
-
-/* tostring(error), of which __tostring may raise in its turn. */
-static int to_text(lua_State *L)
-{
-    if (!luaL_callmeta(L, 1, "__tostring") || !lua_isstring(L, -1))
-        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-    return 1;
-}
-
-const char *report_text(lua_State *to, lua_State *L)
-{
-    if (lua_isstring(L, -1)) {
-        lua_pushstring(to, lua_tostring(L, -1));
-        return lua_tostring(to, -1);
-    }
-    if (lua_isnil(L, -1)) {
-        lua_pushliteral(to, "nil");
-        return "nil";
-    }
-    lua_State *thread = thread_take();
-    lua_pushcfunction(thread, to_text);
-    lua_pushvalue(L, -1);
-    lua_xmove(L, thread, 1);
-    int status = lua_pcall(thread, 1, 1, 0);
-    if (status != 0 || !lua_isstring(thread, -1))
-        lua_pushfstring(thread, "(error object is a %s value)",
-                        luaL_typename(L, -1));
-    lua_xmove(thread, to, 1);
-    thread_give(thread, status == 0);
-    return lua_tostring(to, -1);
-}
 
 /* An error that passed through a protected call of ours (weir.deadline, a
  * script's coroutine) brings the traceback from where it happened along. */
@@ -116,7 +86,7 @@ void report_error(struct task *task, const char *traceback)
     if (!task->stream) {
         report_line("weir: uncaught error in task #%u%s%s\n%s", task->id,
                     task->origin ? " spawned at " : "",
-                    task->origin ? task->origin : "", traceback);
+                    task->origin ? task->origin->text : "", traceback);
         return;
     }
     char name[NAME_SIZE];
@@ -136,14 +106,22 @@ void report_unjoined_task(struct task *task)
     report_error(task, task->traceback);
 }
 
-void report_unjoined(void)
+struct task *task_unjoined(void)
 {
     struct list *tasks = &scheduler.tasks;
     for (struct list *link = tasks->next; link != tasks; link = link->next) {
         struct task *task = list_entry(link, struct task, all);
-        if (task->state == TASK_ENDED)
-            report_unjoined_task(task);
+        if (task->state == TASK_ENDED && task->outcome == TASK_FAILED &&
+            !task->joined)
+            return task;
     }
+    return NULL;
+}
+
+void report_unjoined(void)
+{
+    for (struct task *task; (task = task_unjoined());)
+        report_unjoined_task(task);
 }
 
 /* --- tasks ---------------------------------------------------------------- */
@@ -200,55 +178,141 @@ const char *task_state_name(const struct task *task)
     return state_name(task);
 }
 
-/* The whole of it: a script's own coroutine first, then the task. */
+/* Those of `at` and of what it resumes, the innermost first. */
+static void push_tracebacks(lua_State *L, lua_State *at,
+                            const struct operation *op)
+{
+    lua_State *inner = at == op->where ? NULL : lua_coroutine_waiting_in(at);
+    if (inner)
+        push_tracebacks(L, inner, op);
+    else
+        lua_pushliteral(L, "");
+    luaL_traceback(L, at, at == op->task->L ? NULL : "in a coroutine:", 0);
+    lua_pushliteral(L, "\n");
+    lua_concat(L, 3);
+}
+
+void report_push_traceback(lua_State *L, const struct task *task)
+{
+    if (task->state == TASK_WAITING)
+        push_tracebacks(L, task->L, &task->op);
+    else if (task->L && task->state != TASK_RUNNING)
+        luaL_traceback(L, task->L, NULL, 0);
+    else
+        lua_pushliteral(L, "");
+}
+
+/* Each line further in, as it belongs to what is above. */
+static void print_indented(const char *text)
+{
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        fprintf(stderr, "    %.*s\n", (int) length, text);
+        text += length + (text[length] == '\n');
+    }
+}
+
 static void print_traceback(const struct task *task)
 {
     lua_State *M = scheduler.L;
-    int top = lua_gettop(M);
-    bool nested = task->state == TASK_WAITING && task->op.where != task->L;
-    if (nested) {
-        luaL_traceback(M, task->op.where, NULL, 0);
-        fprintf(stderr, "    in a coroutine: %s\n", lua_tostring(M, -1));
-    }
-    if (task->L) {
-        luaL_traceback(M, task->L, NULL, 0);
-        fprintf(stderr, "    %s\n", lua_tostring(M, -1));
-    }
-    lua_settop(M, top);
+    report_push_traceback(M, task);
+    print_indented(lua_tostring(M, -1));
+    lua_pop(M, 1);
 }
 
-static void print_task(const struct task *task)
+/* Pops the function. */
+static void print_function(lua_State *L)
 {
-    fprintf(stderr, "  task #%u%s", task->id, task->main ? " (main)" : "");
-    if (task->origin)
-        fprintf(stderr, " spawned at %s", task->origin);
-    fprintf(stderr, ": %s", state_name(task));
-    if (task->state != TASK_WAITING) {
-        fputc('\n', stderr);
-        print_traceback(task);
+    lua_Debug info;
+    lua_getinfo(L, ">S", &info);
+    if (info.linedefined < 0)
+        fprintf(stderr, " of a C function");
+    else
+        fprintf(stderr, " of the function at %s:%d", info.short_src,
+                info.linedefined);
+}
+
+/* The task that runs a callback or a handler is known by its function. */
+static void print_started(const struct task *task)
+{
+    lua_State *M = scheduler.L;
+    lua_Debug frame;
+    int level = 0;
+    while (task->L && lua_getstack(task->L, level, &frame))
+        level++;
+    if (level > 0) {
+        lua_getstack(task->L, level - 1, &frame);
+        lua_getinfo(task->L, "f", &frame);
+        lua_xmove(task->L, M, 1);
+    } else if (task->L && lua_isfunction(task->L, 1)) {
+        lua_pushvalue(task->L, 1);
+        lua_xmove(task->L, M, 1);
+    } else {
         return;
     }
+    print_function(M);
+}
+
+/* " waiting in read_until on stream #3 (tcp 127.0.0.1:80, open) for 1.000 s",
+ * and what there is to read. */
+static void print_operation(struct operation *op)
+{
     char target[NAME_SIZE] = "";
-    struct operation *op = (struct operation *) &task->op;
-    if (op->class->describe)
+    if (op->stream)
+        lua_stream_describe(op->stream, target, sizeof target);
+    else if (op->class->describe)
         op->class->describe(op, target, sizeof target);
-    fprintf(stderr, " in %s%s%s for %.3f s\n", op->class->name,
-            target[0] ? " " : "", target,
-            ev_now(scheduler.loop->ev) - op->since);
+    fprintf(stderr, ": waiting in %s%s%s for %.3f s\n", op->class->name,
+            op->stream ? " on "
+            : *target  ? " "
+                       : "",
+            target, loop_clock() - op->since);
     if (op->stream)
         print_buffers(op->stream);
+}
+
+static void print_task(struct task *task)
+{
+    fprintf(stderr, "  task #%u", task->id);
+    if (task->main)
+        fprintf(stderr, " (main)");
+    else if (task->origin)
+        fprintf(stderr, " spawned at %s", task->origin->text);
+    else
+        print_started(task);
+    if (task->state == TASK_WAITING)
+        print_operation(&task->op);
+    else
+        fprintf(stderr, ": %s\n", state_name(task));
     print_traceback(task);
+}
+
+/* Callbacks are not tasks before they are called, but somebody waits. */
+static void print_callback(struct operation *op)
+{
+    lua_State *M = scheduler.L;
+    fprintf(stderr, "  callback");
+    operation_push_callback(M, op);
+    print_function(M);
+    print_operation(op);
 }
 
 void report_tasks(const char *headline)
 {
     struct list *tasks = &scheduler.tasks;
+    struct list *operations = &scheduler.operations;
     fflush(stdout);
     fprintf(stderr, "%s\n", headline);
     for (struct list *link = tasks->next; link != tasks; link = link->next) {
         struct task *task = list_entry(link, struct task, all);
         if (task->state != TASK_ENDED)
             print_task(task);
+    }
+    for (struct list *link = operations->next; link != operations;
+         link = link->next) {
+        struct operation *op = list_entry(link, struct operation, all);
+        if (!op->task)
+            print_callback(op);
     }
     fflush(stderr);
 }

@@ -54,7 +54,7 @@ void task_free(struct task *task)
 {
     list_remove(&task->all);
     list_remove(&task->ready);
-    free(task->origin);
+    origin_release(task->origin);
     free(task->traceback);
     if (pooled < POOL) {
         pooled++;
@@ -106,11 +106,12 @@ void task_cancel(struct task *task)
 {
     if (task->state == TASK_WAITING) {
         struct operation *op = &task->op;
+        task->cancelling = true;
         char *message = operation_message(op, ECANCELED);
         op->class->cancel(op);
         operation_fail(op, ECANCELED, message);
         free(message);
-    } else if (task->state != TASK_ENDED) {
+    } else if (task->state != TASK_ENDED && !task->cancelling) {
         task->cancelled = true;
     }
 }
@@ -160,7 +161,9 @@ static void task_ended(struct task *task, bool raised)
 
 /* --- running -------------------------------------------------------------- */
 
-/* What it yielded for fairness are the results that it goes on with. */
+/* What it yielded for fairness are the results that it goes on with, in the
+ * next turn: in this one it would run again before the loop has looked at the
+ * timers and at what arrived for others. */
 static void task_go_on(struct task *task)
 {
     lua_State *L = task->L;
@@ -168,7 +171,7 @@ static void task_go_on(struct task *task)
     if (lua_touserdata(L, 1) == operation_wait_mark())
         lua_remove(L, 1);
     task->arguments = lua_gettop(L);
-    task_ready(task);
+    task_next_turn(task);
 }
 
 static void task_run(struct task *task)
@@ -178,6 +181,7 @@ static void task_run(struct task *task)
     lua_State *L = task->L;
     scheduler.current = task;
     task->state = TASK_RUNNING;
+    task->cancelling = false;
     report_forget_traceback();
     int status = lua_resume(L, task->arguments);
     scheduler.current = NULL;
@@ -216,12 +220,13 @@ static void turn(struct ev_loop *ev, ev_prepare *prepare, int events)
     (void) events;
     (void) prepare;
     loop->turn++;
+    loop->began = loop_clock();
     bool ran = task_runnable();
-    /* What was put off comes first: it has waited longer. */
-    list_move(&scheduler.next, &scheduler.ready);
-    list_move(&scheduler.ready, &scheduler.next);
     loop_again(loop);
     run_ready();
+    /* First come, first served: what the turn did not get to, what it put off,
+     * then what arrives before the next one. */
+    list_move(&scheduler.ready, &scheduler.next);
     loop_flush(loop);
     loop_free_graves(loop);
     if (scheduler.stopping)
@@ -252,6 +257,7 @@ void scheduler_open(lua_State *L, struct loop *loop)
     list_init(&scheduler.operations);
     scheduler.threads = new_table(L);
     scheduler.anchors = new_table(L);
+    scheduler.unjoined = new_table(L);
     scheduler.exit_status = -1;
     ev_prepare_init(&scheduler.prepare, turn);
     ev_prepare_start(loop->ev, &scheduler.prepare);

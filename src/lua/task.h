@@ -72,7 +72,7 @@ struct operation {
     struct task *task;       /* the one that waits; NULL for a callback */
     struct context *context; /* a callback's */
     int callback;            /* its anchor; 0 for a task */
-    double since;            /* loop_clock */
+    double since;            /* the turn's, by loop_clock */
     double timeout;          /* seconds, for the message; 0: none */
     ev_timer timer;
     lua_State *where; /* the (sub)coroutine that called, for reports */

@@ -24,6 +24,13 @@ enum task_outcome {
     TASK_CANCELLED /* before its first turn */
 };
 
+/* A place in a script, "script.lua:12"; counted. */
+struct origin {
+    unsigned references;
+    int line;
+    char text[];
+};
+
 /* Called once, when the task has ended. */
 struct task_hook {
     struct list link;
@@ -41,16 +48,18 @@ struct task {
     struct stream *stream; /* closed if it raises */
     void (*done)(void *owner, bool raised);
     void *owner;
-    char *origin;    /* "script.lua:12", where it was spawned */
-    char *traceback; /* of the error that ended it */
-    double deadline; /* loop_clock; 0: none */
+    struct origin *origin; /* where it was spawned, or NULL */
+    char *traceback;       /* of the error that ended it */
+    double deadline;       /* loop_clock; 0: none */
     unsigned id;
     int arguments; /* on its stack, for the next resume */
+    int kept;      /* values in the handle: before it begins, after its end */
     unsigned streak;
     enum task_state state;
     enum task_outcome outcome;
-    bool yielded;   /* suspended for fairness alone */
-    bool cancelled; /* the next wait fails */
+    bool yielded;    /* suspended for fairness alone */
+    bool cancelled;  /* the next wait fails */
+    bool cancelling; /* a wait has failed, which it has not seen yet */
     bool unref;
     bool exposed; /* coroutine.running() gave the thread away */
     bool main;
@@ -76,8 +85,9 @@ struct scheduler {
     ev_timer collector;
     int cycles; /* collector cycles still to finish while idle */
     int quiet;  /* turns in which nothing could happen */
-    /* Registry references: thread → true; operation anchors. */
-    int threads, anchors;
+    /* Registry references: thread → true; operation anchors; a list of tasks
+     * that failed under patient guards. */
+    int threads, anchors, unjoined;
 };
 
 extern struct scheduler scheduler;
@@ -85,6 +95,8 @@ extern struct scheduler scheduler;
 /* Room for what an operation waits on, in words. */
 #define NAME_SIZE 1024
 
+/* Pushes the function that a callback's operation will call. */
+void operation_push_callback(lua_State *L, const struct operation *op);
 /* The message of an operation that failed; to be freed. */
 char *operation_message(struct operation *op, int error);
 /* Its task was unref'd or ref'd. */
@@ -97,6 +109,10 @@ lua_State *thread_take(void);
 /* Back to the pool; or dropped, if it cannot be used again. */
 void thread_give(lua_State *thread, bool reusable);
 bool thread_is_task(lua_State *L, int index);
+
+/* origin.c: the place of the Lua function that calls; NULL if there is none */
+struct origin *origin_of_caller(lua_State *L);
+void origin_release(struct origin *origin);
 
 struct task *task_new(void);
 void task_free(struct task *task);
@@ -135,10 +151,13 @@ bool context_catch(struct task *task, const char *traceback);
 
 /* The error on top of L as text, whatever it is; pushes it on `to`. */
 const char *report_text(lua_State *to, lua_State *L);
+/* Pushes the traceback of a task, of the coroutines first in which it waits. */
+void report_push_traceback(lua_State *L, const struct task *task);
 /* With the traceback of L, where the error happened. */
 char *report_traceback(lua_State *L);
 void report_error(struct task *task, const char *traceback);
 /* Failed tasks that nobody joined. */
+struct task *task_unjoined(void);
 void report_unjoined_task(struct task *task);
 void report_unjoined(void);
 /* `error` at `index` is raised again: the traceback is of where it was. */
