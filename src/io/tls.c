@@ -122,8 +122,10 @@ static ssize_t tls_read(struct transport *transport, void *data, size_t size)
     ssize_t answer = IO_WANT_READ;
     if (tls->broken)
         return transport_fail(transport, ERROR_TLS);
-    if (buffer_length(&tls->output) > UNSENT_MOST + tls->accepted)
+    if (buffer_length(&tls->output) > UNSENT_MOST + tls->accepted) {
+        transport->held = false;
         return IO_WANT_WRITE;
+    }
     begin(tls, size);
     while (have < size) {
         size_t got;

@@ -43,7 +43,7 @@ static void add_number(EVP_MD_CTX *digest, long long number)
 }
 
 /* A file that has changed is another one. */
-static void add_file(EVP_MD_CTX *digest, const struct tls_string *source)
+static void add_file(EVP_MD_CTX *digest, const struct tls_text *source)
 {
     struct stat info;
     add(digest, source->data, source->size);

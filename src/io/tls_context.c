@@ -75,7 +75,7 @@ static bool load_certificate(struct tls_context *context,
 
 static int give_password(char *buffer, int size, int writing, void *owner)
 {
-    const struct tls_string *password = owner;
+    const struct tls_text *password = owner;
     (void) writing;
     if (!password->data || password->size > (size_t) size)
         return -1;
@@ -84,7 +84,7 @@ static int give_password(char *buffer, int size, int writing, void *owner)
 }
 
 /* OpenSSL has many ways to say that a password does not fit. */
-static char *key_words(const char *name, const struct tls_string *password)
+static char *key_words(const char *name, const struct tls_text *password)
 {
     const char *reason = tls_reason();
     if (!password->data && strcmp(reason, "problems getting password") == 0)
@@ -112,7 +112,7 @@ static bool use_key(SSL_CTX *ctx, EVP_PKEY *key, const char *name,
 static bool load_key(struct tls_context *context,
                      const struct tls_settings *settings, struct tls_fault *to)
 {
-    const struct tls_string *source =
+    const struct tls_text *source =
         settings->key.data ? &settings->key : &settings->cert;
     BIO *bio = tls_pem_open(source->data, source->size, to);
     if (!bio)

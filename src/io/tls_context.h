@@ -19,21 +19,16 @@ enum tls_verify {
     TLS_VERIFY_REQUIRED
 };
 
-struct tls_string {
-    const char *data; /* NULL: not given */
-    size_t size;
-};
-
 /* NULL and 0 stand for the default everywhere. */
 struct tls_settings {
-    struct tls_string cert, key, ca; /* paths or PEM */
-    struct tls_string password;      /* of the key */
-    struct tls_string alpn;          /* as on the wire: lengths and names */
-    struct tls_string session;       /* from tls_get_session */
+    struct tls_text cert, key, ca; /* paths or PEM */
+    struct tls_text password;      /* of the key */
+    struct tls_text alpn;          /* as on the wire: lengths and names */
+    struct tls_text session;       /* from tls_get_session */
     const char *server_name;
     const char *ciphers, *ciphersuites; /* up to TLS 1.2; TLS 1.3 */
     const char *keylog;                 /* a path; SSLKEYLOGFILE if NULL */
-    struct tls_string ocsp_response;    /* a path; for servers to staple */
+    struct tls_text ocsp_response;    /* a path; for servers to staple */
     enum tls_ocsp ocsp;                 /* clients ask for one */
     int min_version, max_version;       /* 10, 11, 12 or 13 */
     enum tls_verify verify;

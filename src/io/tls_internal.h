@@ -41,7 +41,7 @@ struct tls_context *tls_context_make(const struct tls_settings *settings,
                                      struct tls_fault *fault);
 
 /* Trusts those in `ca`, if it is given. */
-bool tls_store_load(struct tls_context *context, const struct tls_string *ca,
+bool tls_store_load(struct tls_context *context, const struct tls_text *ca,
                     struct tls_fault *fault);
 /* Loads the system's authorities, unless others were given. */
 void tls_context_trust(struct tls_context *context);

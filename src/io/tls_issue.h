@@ -8,11 +8,6 @@
 
 #include "io/tls_pem.h"
 
-struct tls_text {
-    const char *data; /* NULL: not given */
-    size_t size;
-};
-
 struct tls_subject_field {
     const char *type; /* "CN", "O" */
     struct tls_text value;

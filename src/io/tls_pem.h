@@ -9,6 +9,11 @@ struct bio_st;
 struct x509_st;
 struct evp_pkey_st;
 
+struct tls_text {
+    const char *data; /* NULL: not given */
+    size_t size;
+};
+
 /* What may be wrong with it: 0, an errno or ERROR_TLS, and words for it that
  * name the file; to be freed. */
 struct tls_fault {

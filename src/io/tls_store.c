@@ -20,7 +20,7 @@ static void add(void *owner, X509 *certificate)
     ERR_clear_error();
 }
 
-static bool is_folder(const struct tls_string *source)
+static bool is_folder(const struct tls_text *source)
 {
     struct stat info;
     return strlen(source->data) == source->size &&
@@ -52,7 +52,7 @@ static bool add_folder(SSL_CTX *ctx, const char *path, struct tls_fault *to)
     return false;
 }
 
-bool tls_store_load(struct tls_context *context, const struct tls_string *ca,
+bool tls_store_load(struct tls_context *context, const struct tls_text *ca,
                     struct tls_fault *to)
 {
     SSL_CTX *ctx = context->ctx;

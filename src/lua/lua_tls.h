@@ -7,6 +7,29 @@
 
 #include "lua/lua_stream.h"
 
+struct tls_context;
+
+/* The userdata. */
+struct lua_tls {
+    struct tls_context *context;
+    struct context *caller; /* who made it: on_sni runs in there */
+    int on_sni;             /* registry reference, or LUA_NOREF */
+    bool server;
+};
+
+/* NULL if the value at `index` is none. */
+struct lua_tls *lua_tls_test(lua_State *L, int index);
+
+/* The names of the options that make one, for lists of known ones. */
+#define TLS_OPTION_NAMES \
+    "alpn", "ca", "cert", "ciphers", "ciphersuites", "key", "keylog", \
+        "max_version", "min_version", "ocsp", "ocsp_response", "on_sni", \
+        "password", "server", "server_name", "session", "verify"
+
+/* Pushes the one that the table of options at `index` (0: none) asks for; or
+ * the message, returning the error. The keys are known ones. */
+int lua_tls_new(lua_State *L, int index);
+
 /* Pushes the context that the `tls` value at `index` (true, a table of
  * options, a context) comes to, or nil if it is nil or false. Returns 0; or
  * an error, having pushed the message. Wrong use raises, in the name of the
@@ -35,6 +58,8 @@ void lua_tls_done(struct lua_stream *box);
 
 /* events->asked */
 void lua_tls_asked(struct stream *stream);
+/* core.tls_answer, which lua/weir/tls.lua calls then */
+int lua_tls_answer(lua_State *L);
 
 /* stream:start_tls, stream:tls_info */
 void lua_tls_methods(lua_State *L);
