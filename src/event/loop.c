@@ -23,6 +23,7 @@ struct loop *loop_new(void)
     loop->scratch = memory_resize(NULL, LOOP_SCRATCH);
     list_init(&loop->flush);
     list_init(&loop->again);
+    list_init(&loop->heavy);
     list_init(&loop->drains);
     list_init(&loop->graves);
     list_init(&loop->streams);
@@ -54,6 +55,32 @@ void loop_next_turn(struct loop *loop, struct loop_call *call)
     loop_turn_due(loop);
 }
 
+bool loop_may_step(struct loop *loop, struct loop_call *call)
+{
+    if (loop->heavy_turn != loop->turn) {
+        loop->heavy_turn = loop->turn;
+        loop->heavy_done = 0;
+    }
+    if (loop->heavy_done < LOOP_HEAVY) {
+        loop->heavy_done++;
+        return true;
+    }
+    if (list_empty(&call->link))
+        list_insert(&loop->heavy, &call->link);
+    loop_turn_due(loop);
+    return false;
+}
+
+/* Those that have waited longest. */
+static void run_heavy(struct loop *loop)
+{
+    for (int i = 0; i < LOOP_HEAVY && !list_empty(&loop->heavy); i++) {
+        struct list *link = list_pop(&loop->heavy);
+        struct loop_call *call = list_entry(link, struct loop_call, link);
+        call->run(call);
+    }
+}
+
 /* Only the calls listed now: what they add waits for its own turn. */
 static void run_calls(struct list *calls)
 {
@@ -68,6 +95,7 @@ static void run_calls(struct list *calls)
 
 void loop_again(struct loop *loop)
 {
+    run_heavy(loop);
     run_calls(&loop->again);
 }
 

@@ -14,6 +14,7 @@
 
 #define LOOP_SCRATCH 65536 /* bytes: one receive buffer for all streams */
 #define LOOP_BUDGET 262144 /* bytes that one stream moves in one turn (R13) */
+#define LOOP_HEAVY 8       /* heavy calls, such as handshakes, in one turn */
 
 /* Something to be called once, soon. In no list: list_empty(&link). */
 struct loop_call {
@@ -24,13 +25,15 @@ struct loop_call {
 struct loop {
     struct ev_loop *ev;
     char *scratch;
-    bool scratch_busy;  /* a match in it has not been consumed yet */
-    bool stirred;       /* a stream's descriptor had something to tell */
-    unsigned holds;     /* what keeps the host alive (R22) */
-    unsigned turn;      /* counts turns: budgets are per turn */
-    double began;       /* loop_clock, when this turn did */
-    struct list flush;  /* calls to make before the loop waits */
-    struct list again;  /* calls to make in the next turn */
+    bool scratch_busy; /* a match in it has not been consumed yet */
+    bool stirred;      /* a stream's descriptor had something to tell */
+    unsigned holds;    /* what keeps the host alive (R22) */
+    unsigned turn;     /* counts turns: budgets are per turn */
+    double began;      /* loop_clock, when this turn did */
+    struct list flush; /* calls to make before the loop waits */
+    struct list again; /* calls to make in the next turn */
+    struct list heavy; /* calls to make when it is their turn */
+    unsigned heavy_turn, heavy_done; /* in that turn */
     struct list drains; /* calls to make once, when the host begins to end */
     struct list graves;
     struct list streams; /* every struct stream, by its `link` */
@@ -47,6 +50,11 @@ void loop_free(struct loop *loop);
  * is listed already. */
 void loop_before_wait(struct loop *loop, struct loop_call *call);
 void loop_next_turn(struct loop *loop, struct loop_call *call);
+
+/* May a heavy step be made in this turn, so that others are not kept waiting
+ * for longer than a few of them take? If not, `call` runs in one of the next
+ * turns, in order; then this is true. */
+bool loop_may_step(struct loop *loop, struct loop_call *call);
 
 /* Runs the calls for this turn; then those to be made before waiting. */
 void loop_again(struct loop *loop);

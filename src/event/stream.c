@@ -110,7 +110,7 @@ static void again_call(struct loop_call *call)
         stream_drain_step(stream);
     else if (!ev_is_active(&stream->writer))
         stream_flush(stream);
-    if (stream->phase == STREAM_OPEN && stream->reading)
+    if (stream->phase == STREAM_OPEN && stream->reading && !stream->next)
         stream_read_progress(stream);
     stream_release(stream);
 }
@@ -347,6 +347,11 @@ static void handshake_done(struct stream *stream)
 void stream_handshake_step(struct stream *stream)
 {
     struct transport *transport = stream->transport;
+    if (!loop_may_step(stream->loop, &stream->again_call)) {
+        ev_io_stop(stream->loop->ev, &stream->reader);
+        ev_io_stop(stream->loop->ev, &stream->writer);
+        return;
+    }
     ssize_t answer = transport->class->handshake(transport);
     if (answer != IO_WANT_READ)
         ev_io_stop(stream->loop->ev, &stream->reader);
@@ -424,7 +429,8 @@ void stream_settle(struct stream *stream)
     stream_retain(stream);
     if (stream->watched && stream->phase == STREAM_OPEN && !stream->reading &&
         !stream->next && !stream->input_error && !stream->view &&
-        buffer_length(&stream->input) < stream->options.read_chunk_size)
+        buffer_length(&stream->input) < stream->options.read_chunk_size &&
+        (!ev_is_active(&stream->reader) || stream->transport->held))
         stream_arm(stream, &stream->reader, IO_WANT_READ);
     stream_check_over(stream);
     loop_hold(stream->loop, &stream->holding, stream_keeps_host(stream));

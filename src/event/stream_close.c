@@ -201,6 +201,10 @@ void stream_leave(struct stream *stream)
         return;
     }
     stream_retain(stream);
+    /* More than a FIN, so that the peer knows it for an end (close_notify). */
+    if (stream->phase == STREAM_OPEN && stream->transport != &stream->plain &&
+        !stream->shut_done && !stream->output_error)
+        stream->transport->class->shutdown(stream->transport);
     stream_end(stream, 0, NULL);
     if (stream->transport->fd >= 0 && stream->phase != STREAM_CLOSED &&
         !stream->shared && net_is_socket(stream->transport->fd))

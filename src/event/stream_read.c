@@ -238,8 +238,8 @@ static int read_try(struct stream *stream)
         return answer;
     if (stream->input_error)
         return stream->input_error;
-    if (stream->phase != STREAM_OPEN)
-        return STREAM_WAIT; /* goes on when it is open */
+    if (stream->phase != STREAM_OPEN || stream->next)
+        return STREAM_WAIT; /* goes on when it is open, or encrypted */
     if (stream->transport->drained) {
         stream_arm(stream, &stream->reader, IO_WANT_READ);
         return STREAM_WAIT;

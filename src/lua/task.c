@@ -211,6 +211,7 @@ bool task_runnable(void)
 {
     return !list_empty(&scheduler.ready) || !list_empty(&scheduler.next) ||
            !list_empty(&scheduler.loop->again) ||
+           !list_empty(&scheduler.loop->heavy) ||
            !list_empty(&scheduler.loop->flush);
 }
 
