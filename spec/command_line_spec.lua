@@ -27,6 +27,9 @@ describe("the command line", function()
       ["raises.lua"] = "error('no luck')",
       ["uses.lua"] = "print(require('beside'))",
       ["beside.lua"] = "return 'found beside the script'",
+      ["empty.lua"] = "",
+      ["cpath.lua"] = "print(package.cpath)",
+      ["faulty.lua"] = "local x\nerror('out of luck')",
     })
   end)
 
@@ -59,6 +62,23 @@ describe("the command line", function()
       output({ "uses.lua", folder = folder }))
   end)
 
+  it("finds modules beside the script for -l, too", function()
+    assert.equal("beside.lua\tfound beside the script\n", output({ "-l", "beside", "-e",
+      "print('beside.lua', beside)", folder .. "/empty.lua" }))
+  end)
+
+  it("searches for C modules beside the script", function()
+    assert.matches("^" .. folder:gsub("%p", "%%%0") .. "/%?%.so;", output({ folder .. "/cpath.lua" }))
+  end)
+
+  it("is what a script's first line may name", function()
+    local path = folder .. "/show.lua"
+    os.execute("chmod +x " .. path .. "; ln -s " .. weir.binary .. " " .. folder .. "/weir")
+    local pipe = io.popen(("PATH=%s:$PATH %s a 'b c'"):format(folder, path))
+    assert.equal(path .. "\ta\tb c\n", pipe:read("*a"))
+    pipe:close()
+  end)
+
   it("runs chunks, scripts and standard input in a task", function()
     local wait = "weir.sleep(0) print('waited')"
     assert.equal("waited\n", output({ "-e", wait }))
@@ -77,6 +97,17 @@ describe("the command line", function()
   it("reads the script from standard input", function()
     assert.equal("a b\n", output({ "-", "a", "b", stdin = SHOW }))
     assert.equal("1\n", output({ stdin = "print(1)" }))
+    assert.equal("-\n", output({ "-", stdin = "#!/usr/bin/env weir\nprint(arg[0])" }))
+    assert.equal("", output({ stdin = "" }))
+  end)
+
+  it("sets arg without a script, too", function()
+    assert.equal("true\t-e\n", output({ "-e", "print(arg[0] ~= nil, arg[1])" }))
+  end)
+
+  it("runs the REPL after the script", function()
+    assert.equal(folder .. "/show.lua\tx\n3\nwaited\n", output({ "-i",
+      folder .. "/show.lua", "x", stdin = "1 + 2\nweir.sleep(0) print('waited')\n" }))
   end)
 
   it("ends its options with --", function()
@@ -123,14 +154,26 @@ describe("the command line", function()
   end)
 
   it("fails with 1 on a script that cannot be read or parsed", function()
-    local out, err, status = weir.run({ folder .. "/none.lua" })
-    assert.equal("", out)
-    assert.matches("none%.lua: No such file or directory", err)
-    assert.equal(1, status)
-    out, err, status = weir.run({ folder .. "/broken.lua" })
-    assert.equal("", out)
-    assert.matches("broken%.lua:1: unexpected symbol near '<eof>'", err)
-    assert.equal(1, status)
+    local function failure(run)
+      local out, err, status = weir.run(run)
+      assert.equal("", out)
+      assert.equal(1, status)
+      return (err:gsub(folder:gsub("%p", "%%%0"), "FOLDER"))
+    end
+    assert.equal("weir: cannot open FOLDER/none.lua: No such file or directory\n",
+      failure({ folder .. "/none.lua" }))
+    assert.equal("weir: cannot read FOLDER: Is a directory\n", failure({ folder }))
+    local near = "unexpected symbol near '<eof>'\n"
+    assert.equal("weir: FOLDER/broken.lua:1: " .. near, failure({ folder .. "/broken.lua" }))
+    assert.equal("weir: stdin:1: " .. near, failure({ stdin = "print(" }))
+    assert.equal("weir: (-e):1: " .. near, failure({ "-e", "print(" }))
+  end)
+
+  it("fails with 1 on standard input that cannot be read", function()
+    local pipe = io.popen(weir.binary .. " - </ 2>&1; " .. weir.binary .. " <&- 2>&1; echo $?")
+    assert.equal("weir: cannot read stdin: Is a directory\n"
+      .. "weir: cannot read stdin: Bad file descriptor\n1\n", pipe:read("*a"))
+    pipe:close()
   end)
 
   it("fails with 1 on an uncaught error", function()
@@ -144,7 +187,21 @@ describe("the command line", function()
 
   it("fails with 1 on a module that cannot be loaded", function()
     local _, err, status = weir.run({ "-l", "no.such", "-e", "print(1)" })
-    assert.matches("module 'no%.such' not found", err)
+    assert.matches("^weir: module 'no%.such' not found:\n\tno field", err)
+    assert.equal(1, status)
+    local out
+    out, err, status = weir.run({ "-l", "faulty", "-e", "print(1)", folder .. "/empty.lua" })
+    assert.equal("", out)
+    assert.matches("^weir: %S*faulty%.lua:2: out of luck\nstack traceback:\n", err)
+    assert.equal(1, status)
+  end)
+
+  it("fails with 1 on an error in any task, and goes on", function()
+    local out, err, status = weir.run({ "-e", [[
+      weir.after(0, function() error("in a timer") end)
+      weir.spawn(function() weir.sleep(0.01) print("still here") end)]] })
+    assert.equal("still here\n", out)
+    assert.matches("in a timer", err)
     assert.equal(1, status)
   end)
 
@@ -160,6 +217,29 @@ describe("the command line", function()
     assert.equal(3, select(3, weir.run({ "-e", "os.exit(3)" })))
     assert.equal(0, select(3, weir.run({ "-e", "os.exit(true)" })))
     assert.equal(1, select(3, weir.run({ "-e", "os.exit(false)" })))
+  end)
+
+  it("sends what streams have queued before it exits", function()
+    local got = _G.weir.channel(1)
+    local listener = _G.weir.listen("127.0.0.1:0", function(stream)
+      got:put(#stream:read_until_close({ timeout = 30 }))
+    end)
+    for _, exit in ipairs({ "weir.exit", "os.exit" }) do
+      local process = _G.weir.process({ weir.binary, "-e", ([[
+        local stream = assert(weir.connect("%s"))
+        stream:write(("x"):rep(8000000), function() end)
+        weir.defer(function() %s(5) end)]]):format(listener:address(), exit) })
+      assert.equal(8000000, got:get({ timeout = 30 }))
+      assert.same({ "exit", 5 }, { process:wait({ timeout = 30 }) })
+    end
+    listener:close()
+  end)
+
+  it("ends with 130 when interrupted while it waits for the script", function()
+    local process = _G.weir.process({ "sh", "-c", "exec " .. weir.binary .. " -e 'print(1) io.flush()' -" })
+    assert.equal("1\n", process.stdout:read_until("\n", { timeout = 30 }))
+    process:kill("INT")
+    assert.same({ "exit", 130 }, { process:wait({ timeout = 30 }) })
   end)
 
   it("ends with 130 when interrupted", function()

@@ -18,23 +18,40 @@ end
 local function search_beside(path)
   local folder = folder_of(path)
   package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
+  package.cpath = folder .. "?.so;" .. package.cpath
 end
 
+-- Waits for standard input as for any other: signals are served meanwhile.
+-- Not by weir.stdin, which is the script's own to begin with.
 local function load_script(path)
-  if path == "-" then return loadfile() end
-  search_beside(path)
-  return loadfile(path)
+  if path ~= "-" then return loadfile(path) end
+  local input = weir.stream(0)
+  local text, message = input:read_until_close()
+  input:detach()
+  if text then return loadstring(text, "=stdin") end
+  return nil, "cannot read stdin:" .. message:match("[^:]*$")
+end
+
+local function traceback(raised)
+  return debug.traceback(tostring(raised), 2)
+end
+
+-- What `require` says when it finds nothing has no place in a script to name.
+local function load_module(name)
+  local found, result = xpcall(require, traceback, name)
+  if not found then
+    fail(result:match("^(module '.-' not found:.*)\nstack tr") or result)
+  end
+  _G[name] = result
 end
 
 local function run_action(action)
-  if action.chunk then
-    loaded(loadstring(action.chunk, "=(-e)"))()
-  else
-    _G[action.module] = require(action.module)
-  end
+  if action.module then return load_module(action.module) end
+  loaded(loadstring(action.chunk, "=(-e)"))()
 end
 
 return function(plan)
+  if plan.script and plan.script ~= "-" then search_beside(plan.script) end
   for _, action in ipairs(plan.actions) do run_action(action) end
   if plan.test then return require("weir.test").run() end
   if plan.script then loaded(load_script(plan.script))(unpack(arg)) end
