@@ -219,6 +219,38 @@ describe("weir.stdout", function()
     assert.matches("^%(%-e%):1: write stdout: Broken pipe\n", err)
   end)
 
+  it("ends a script that only prints, too", function()
+    local broken = "weir: standard output: Broken pipe\n"
+    for _, chunk in ipairs({
+      "while true do print('y') end",
+      "for line in weir.stdin:lines() do print(line) end",
+      "while true do print(('y'):rep(10000)) weir.sleep(0) end",
+      "print('y') io.flush() os.execute('read x') print('y')",
+    }) do
+      local process = start(("yes | { %s; echo $? >&2; } | head -n 1"):format(running(chunk)))
+      local out, err = finish(process)
+      assert.equal("y", out:sub(1, 1))
+      assert.equal(broken .. "1\n", err)
+    end
+  end)
+
+  it("does not end a script that handles the signal itself", function()
+    local process = start(("{ %s; echo $? >&2; } | head -n 1"):format(running([[
+      local handle = weir.signal("PIPE", function() end)
+      for i = 1, 10 do print(("y"):rep(100000)) weir.sleep(0) end
+      io.stderr:write("through\n")]])))
+    local _, err = finish(process)
+    assert.matches("^through\n", err)
+  end)
+
+  it("tells by the exit status that what was printed could not be written", function()
+    for _, chunk in ipairs({ "print(1)", "print(1) os.exit(0)", "print(1) io.flush()" }) do
+      local _, err, status = finish(start(running(chunk, ">/dev/full")))
+      assert.matches("^weir: standard output: [^\n]+\n$", err)
+      assert.equal(1, status)
+    end
+  end)
+
   it("says so to its close callback, too", function()
     local process = start("exec " .. running([[
       weir.stdout:set_close_callback(function(message, code)
@@ -268,8 +300,10 @@ describe("the standard descriptors", function()
       io.stderr:write(tostring(a:fd() > 2 and b:fd() > 2), " ",
         (select(3, weir.stdin:read_some())), " ", tostring(io.write("x") and io.flush()), "\n")]],
       "<&- >&-"))
-    assert.same({ "", "true EBADF nil\n", 0 }, { finish(process) })
-    assert.equal("0", output_of(running("print(1)", "2>&- <&- >&-") .. "; printf $?"))
+    local _, err, status = finish(process)
+    assert.matches("^true EBADF nil\nweir: standard output: [^\n]+\n$", err)
+    assert.equal(1, status)
+    assert.equal("1", output_of(running("print(1)", "2>&- <&- >&-") .. "; printf $?"))
   end)
 end)
 

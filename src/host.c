@@ -122,6 +122,7 @@ int host_run(const struct options *options)
         status = scheduler_run();
     scheduler_drain();
     lua_close(L);
+    status = scheduler_output_status(status);
     signal_watch_close();
     resolver_free_all();
     loop_free(loop);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -52,10 +53,24 @@ static void on_signal(int number)
     errno = error;
 }
 
-/* A handler rather than SIG_IGN, which programs that are started inherit. */
+/* A handler rather than SIG_IGN, which programs that are started inherit. A
+ * stream is told by EPIPE, and that is all. But print tells nobody: a script
+ * that prints in a loop would go on for ever. It ends by the loop, or, if it
+ * never comes there, at once. */
 static void on_broken_pipe(int number)
 {
-    (void) number;
+    static const char text[] = SIGNAL_BROKEN_OUTPUT "\n";
+    static volatile sig_atomic_t told;
+    if (!standard_output_broken() || (told && !arrived[number]))
+        return;
+    if (told) {
+        ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+        (void) written;
+        standard_restore_terminal();
+        _exit(EXIT_FAILURE);
+    }
+    told = arrived[number] = 1;
+    ev_async_send(loop->ev, &wake);
 }
 
 static void handle(int number, void (*handler)(int), struct sigaction *former)
@@ -73,7 +88,7 @@ static void tell(int number)
 {
     struct list now;
     if (!watched[number]) {
-        if (has_usual_action(number))
+        if (has_usual_action(number) || number == SIGPIPE)
             usual_action(number);
         return;
     }

@@ -15,6 +15,9 @@
 #include "base/list.h"
 #include "event/loop.h"
 
+/* Words for when print writes into a pipe that nobody reads. */
+#define SIGNAL_BROKEN_OUTPUT "weir: standard output: Broken pipe"
+
 struct signal_watch {
     struct list link;
     void (*arrived)(struct signal_watch *);
@@ -22,8 +25,9 @@ struct signal_watch {
 };
 
 /* Once per process. `usual(number)` is called on the loop for SIGINT, SIGTERM
- * and SIGQUIT while nobody watches them. SIGPIPE does nothing from now on,
- * and yet is what it was in the programs that weir starts. */
+ * and SIGQUIT while nobody watches them, and for SIGPIPE when print causes it:
+ * for anybody else it does nothing from now on, and yet is what it was in the
+ * programs that weir starts. */
 void signal_watch_open(struct loop *loop, void (*usual)(int number));
 /* What arrives from now on does what it did before signal_watch_open. */
 void signal_watch_close(void);

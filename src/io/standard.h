@@ -4,12 +4,22 @@
 #ifndef WEIR_STANDARD_H
 #define WEIR_STANDARD_H
 
+#include <stdbool.h>
+
 /* Those that the parent left closed are taken, so that nothing else that is
  * opened can become standard output. They still fail like closed ones. */
 void standard_open(void);
 
-/* close(2), but the number of a standard descriptor stays taken likewise. */
+/* close(2), but the number of a standard descriptor stays taken: what goes
+ * there from now on goes nowhere. */
 void standard_close(int fd);
+
+/* Writes what stdio has kept back. NULL; or why it, or some of what was written
+ * before, could not be written. */
+const char *standard_flush(void);
+/* Is standard output a pipe that nobody reads, although somebody has printed
+ * there? May be called in a signal's handler. */
+bool standard_output_broken(void);
 
 /* If `fd` is a terminal: its mode is as it is now when the process exits. */
 void standard_remember_terminal(int fd);

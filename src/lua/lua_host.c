@@ -26,7 +26,7 @@ static int weir_exit(lua_State *L)
         status = luaL_optint(L, 1, EXIT_SUCCESS);
     report_unjoined();
     scheduler_drain();
-    exit(status);
+    exit(scheduler_output_status(status));
 }
 
 /* core.failures(): how many uncaught errors have been reported */

@@ -122,6 +122,10 @@ static void usual(int number)
     case SIGTERM:
         drain_begin(grace);
         break;
+    case SIGPIPE:
+        report_line(SIGNAL_BROKEN_OUTPUT);
+        scheduler_stop(EXIT_FAILURE);
+        break;
     case SIGQUIT:
         report_tasks("weir: SIGQUIT: these tasks exist:");
         break;

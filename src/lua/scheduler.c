@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "event/stream.h"
+#include "io/standard.h"
 #include "lua/task_internal.h"
 
 /* Seconds between collector steps of an idle host. */
@@ -187,4 +188,13 @@ void scheduler_drain(void)
     ev_prepare_start(loop->ev, &scheduler.prepare);
     loop_stay_awake(loop);
     ev_run(loop->ev, 0);
+}
+
+int scheduler_output_status(int status)
+{
+    const char *reason = standard_flush();
+    if (!reason || status != EXIT_SUCCESS)
+        return status;
+    report_line("weir: standard output: %s", reason);
+    return EXIT_FAILURE;
 }

@@ -20,6 +20,11 @@ int scheduler_run(void);
 /* Lets streams flush for at most their linger, without Lua; then returns. */
 void scheduler_drain(void);
 
+/* The exit status, given the one that there would be: not success if what was
+ * printed cannot be written, which it says. Call when nothing
+ * prints any more. */
+int scheduler_output_status(int status);
+
 /* Ends at the next chance, with `status` (-1: the usual one). */
 void scheduler_stop(int status);
 
