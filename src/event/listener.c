@@ -13,11 +13,16 @@ static bool at_limit(const struct listener *listener)
            listener->connections >= listener->max_connections;
 }
 
+static bool may_accept(const struct listener *listener)
+{
+    return listener->fd >= 0 && !listener->paused && !at_limit(listener) &&
+           !ev_is_active(&listener->rest);
+}
+
 /* The one place that starts and stops the watcher. */
 static void update(struct listener *listener)
 {
-    if (listener->fd >= 0 && !listener->paused && !at_limit(listener) &&
-        !ev_is_active(&listener->rest))
+    if (may_accept(listener))
         ev_io_start(listener->loop->ev, &listener->acceptor);
     else
         ev_io_stop(listener->loop->ev, &listener->acceptor);
@@ -66,8 +71,13 @@ static bool is_passing(int error)
     }
 }
 
-/* False when accepting is over for this turn. */
-static bool accept_one(struct listener *listener)
+enum outcome {
+    ACCEPTED,
+    PASSED, /* that one is gone; there may be more */
+    OVER    /* for now */
+};
+
+static enum outcome accept_one(struct listener *listener)
 {
     struct net_address peer;
     int fd = net_accept(listener->fd, &peer);
@@ -75,30 +85,46 @@ static bool accept_one(struct listener *listener)
         listener->connections++;
         listener->references++;
         listener->events->accepted(listener, fd, &peer);
-        return true;
+        return ACCEPTED;
     }
     if (is_passing(errno))
-        return true;
+        return PASSED;
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         listener->reported = false;
     else
         exhausted(listener, errno);
-    return false;
+    return OVER;
 }
 
-/* Callbacks may pause, close or release the listener: one that is buried
- * can still be looked at until the turn ends. */
+/* One connection, and the next one after what that made ready: a handler
+ * that pauses or closes the listener is the last to start. Callbacks may
+ * release it: one that is buried can still be looked at until the turn
+ * ends. */
+static void accept_next(struct listener *listener)
+{
+    enum outcome outcome = PASSED;
+    if (listener->turn != listener->loop->turn)
+        listener->batch = 0;
+    listener->turn = listener->loop->turn;
+    while (outcome == PASSED && may_accept(listener) &&
+           listener->batch < LISTENER_BATCH) {
+        listener->batch++;
+        outcome = accept_one(listener);
+    }
+    if (outcome == ACCEPTED && may_accept(listener))
+        loop_before_wait(listener->loop, &listener->more);
+    update(listener);
+}
+
 static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
 {
-    struct listener *listener = watcher->data;
     (void) ev, (void) events;
-    for (int i = 0; i < LISTENER_BATCH; i++) {
-        if (listener->fd < 0 || listener->paused || at_limit(listener))
-            break;
-        if (!accept_one(listener))
-            break;
-    }
-    update(listener);
+    accept_next(watcher->data);
+}
+
+static void on_more(struct loop_call *call)
+{
+    accept_next(list_entry(call, struct listener, more));
 }
 
 static void on_rested(struct ev_loop *ev, ev_timer *timer, int events)
@@ -124,6 +150,8 @@ static struct listener *make(struct loop *loop, int fd,
     listener->fd = fd;
     listener->max_connections = max_connections;
     listener->drain.run = on_drain;
+    list_init(&listener->more.link);
+    listener->more.run = on_more;
     list_insert(&loop->drains, &listener->drain.link);
     listener->references = 1;
     net_local_address(fd, &listener->address);
@@ -221,6 +249,7 @@ void listener_close(struct listener *listener)
     remove_path(listener);
     listener->fd = -1;
     list_remove(&listener->drain.link);
+    list_remove(&listener->more.link);
     ev_timer_stop(listener->loop->ev, &listener->rest);
     update(listener);
     close(fd);

@@ -20,7 +20,8 @@ struct listener;
 
 struct listener_events {
     /* A connection: `fd` is the callee's. listener_connection_ended must
-     * follow, once. */
+     * follow, once. What it makes ready runs before the next one is accepted,
+     * and may stop that. */
     void (*accepted)(struct listener *, int fd, const struct net_address *peer);
     /* The system has no room for a connection that waits (EMFILE, ENOMEM,
      * …): accepting rests. Once per episode, which ends when every waiting
@@ -32,6 +33,7 @@ struct listener {
     struct list grave; /* first: see loop_bury */
     struct loop *loop;
     struct loop_call drain; /* closes it, when the host begins to end */
+    struct loop_call more;  /* accepts the next connection */
     const struct listener_events *events;
     void *owner;
     int fd; /* -1 once closed */
@@ -43,6 +45,7 @@ struct listener {
     unsigned connections;       /* not ended yet */
     unsigned max_connections;   /* 0: no limit */
     int references;             /* the owner's, one per connection */
+    unsigned turn, batch;       /* attempts in the loop's turn so far */
     bool paused;
     bool reported; /* this episode of exhaustion */
     bool unref;
