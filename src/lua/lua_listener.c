@@ -1,34 +1,14 @@
-/* weir.listen: a task for each connection. */
+/* Listeners: a task for each connection. How one begins is in lua_listen.c. */
+#include "lua/lua_listener.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <lauxlib.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
-#include "base/memory.h"
-#include "event/listener.h"
 #include "io/net.h"
-#include "lua/arguments.h"
-#include "lua/lua_stream.h"
 #include "lua/lua_tls.h"
 #include "lua/modules.h"
 #include "lua/task_internal.h"
-
-#define LISTENER_TYPE "weir.listener"
-#define HANDSHAKE_TIMEOUT 10.0 /* seconds */
-
-struct lua_listener {
-    struct listener *listener;
-    struct lua_stream_options options;
-    struct context *context;
-    int handler; /* registry references */
-    int anchor;  /* of the userdata, while it listens */
-    int tls;     /* the context; LUA_NOREF: plain */
-    double handshake_timeout;
-    double accepted, failed; /* connections, handshakes */
-    unsigned shaking;        /* handshakes under way */
-};
 
 static struct lua_listener *check_listener(lua_State *L)
 {
@@ -36,7 +16,7 @@ static struct lua_listener *check_listener(lua_State *L)
 }
 
 /* It is closed: whose handshakes are under way still gets a handler. */
-static void let_go(struct lua_listener *box)
+void lua_listener_let_go(struct lua_listener *box)
 {
     lua_State *L = task_state();
     if (box->shaking > 0)
@@ -117,7 +97,7 @@ void lua_listener_ready(struct lua_stream *connection, int error)
         start_handler(L, box, connection->stream);
     }
     if (box->listener->fd < 0)
-        let_go(box);
+        lua_listener_let_go(box);
 }
 
 static void accepted(struct listener *listener, int fd,
@@ -148,97 +128,7 @@ static void exhausted(struct listener *listener, int error)
     lua_gc(task_state(), LUA_GCCOLLECT, 0);
 }
 
-static const struct listener_events events = {accepted, exhausted};
-
-/* --- weir.listen ---------------------------------------------------------- */
-
-static int listen_failed(lua_State *L, const char *text, int error,
-                         const char *words)
-{
-    lua_pushfstring(L, "listen %s: %s", text,
-                    words ? words : error_text(error));
-    return push_failure(L, error, lua_tostring(L, -1));
-}
-
-/* A listener on what the target says; NULL with errno. */
-static struct listener *open_listener(const struct net_target *target,
-                                      lua_State *L, int options,
-                                      struct lua_listener *box)
-{
-    uint64_t most = options_whole(L, options, "max_connections", 0, 1 << 30, 0);
-    uint64_t backlog = options_whole(L, options, "backlog", 0, 1 << 30, 0);
-    bool reuse = options_boolean(L, options, "reuse_port", false);
-    if (target->kind == TARGET_FD)
-        return listener_adopt(task_loop(), target->fd, (unsigned) most, &events,
-                              box);
-    return listener_open(task_loop(), &target->address, (int) backlog, reuse,
-                         (unsigned) most, &events, box);
-}
-
-/* ":80" is every interface; "localhost:80" the loopback one. */
-static bool complete(struct net_target *target)
-{
-    if (target->numeric || target->kind != TARGET_HOST)
-        return true;
-    const char *host = target->host;
-    if (host[0] == '\0')
-        return net_numeric(&target->address, "::", target->port);
-    if (strcmp(host, "localhost") == 0)
-        return net_numeric(&target->address, "127.0.0.1", target->port);
-    return false;
-}
-
-/* weir.listen(address, [options], handler) → listener */
-static int weir_listen(lua_State *L)
-{
-    static const char *const known[] = {STREAM_OPTION_NAMES, "backlog",
-                                        "reuse_port",        "max_connections",
-                                        "handshake_timeout", NULL};
-    size_t size;
-    const char *text = luaL_checklstring(L, 1, &size);
-    const char *expected;
-    struct net_target target;
-    int options = lua_gettop(L) > 2 && !lua_isnil(L, 2) ? 2 : 0;
-    int handler = lua_isfunction(L, 2) ? 2 : 3;
-    if (handler == 2)
-        options = 0;
-    luaL_checktype(L, handler, LUA_TFUNCTION);
-    if (options) {
-        luaL_checktype(L, options, LUA_TTABLE);
-        options_check(L, options, known, "listen");
-    }
-    struct lua_listener *box = lua_newuserdata(L, sizeof *box);
-    *box = (struct lua_listener){
-        .handler = LUA_NOREF, .anchor = LUA_NOREF, .tls = LUA_NOREF};
-    luaL_getmetatable(L, LISTENER_TYPE);
-    lua_setmetatable(L, -2);
-    int self = lua_gettop(L);
-    lua_stream_options(L, options, &box->options);
-    if (!net_parse(&target, text, size, &expected))
-        return listen_failed(L, text, EINVAL, expected);
-    if (!complete(&target))
-        return listen_failed(L, text, EINVAL,
-                             "the IP address of an interface expected");
-    box->handshake_timeout =
-        options_seconds(L, options, "handshake_timeout", HANDSHAKE_TIMEOUT);
-    int error = lua_tls_option(L, options, target.tls, "listen");
-    if (error)
-        return listen_failed(L, text, error, lua_tostring(L, -1));
-    if (!lua_isnil(L, -1)) {
-        lua_tls_check_server(L, "listen");
-        box->tls = luaL_ref(L, LUA_REGISTRYINDEX);
-    }
-    box->listener = open_listener(&target, L, options, box);
-    if (!box->listener)
-        return listen_failed(L, text, errno, NULL);
-    lua_pushvalue(L, handler);
-    box->handler = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_pushvalue(L, self);
-    box->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
-    box->context = context_retain(context_current());
-    lua_settop(L, self);
-    return 1;
-}
+const struct listener_events lua_listener_events = {accepted, exhausted};
 
 /* --- methods -------------------------------------------------------------- */
 
@@ -247,7 +137,7 @@ static int listener_close_method(lua_State *L)
 {
     struct lua_listener *box = check_listener(L);
     listener_close(box->listener);
-    let_go(box);
+    lua_listener_let_go(box);
     return 0;
 }
 
@@ -347,6 +237,5 @@ void lua_listener_open(lua_State *L)
         {NULL, NULL},
     };
     lua_type_new(L, LISTENER_TYPE, methods, metamethods);
-    lua_pushcfunction(L, weir_listen);
-    lua_setfield(L, -2, "listen");
+    lua_listen_open(L);
 }
