@@ -150,6 +150,7 @@ local function take_line(pending, line)
   if chunk then
     in_task(evaluate, chunk, filter)
     debug.sethook()
+    io.stdout:flush() -- somebody waits for the answer, also behind a pipe
   else
     io.stderr:write(filter, "\n")
   end

@@ -1,0 +1,142 @@
+-- The REPL: from a pipe, and on a terminal (a pseudo-terminal of script(1)).
+
+local weir_binary = require("spec.support.weir")
+
+local function repl(lines, chunk)
+  return weir_binary.run({ "-i", "-e", chunk or "", stdin = lines })
+end
+
+describe("the REPL on a pipe", function()
+  it("prints what expressions give, and nothing for statements", function()
+    assert.same({ "3\nnil\t2\na\n", "", 0 }, { repl("1 + 2\nnil, 2\nx = 'a'\n= x\nlocal y\n") })
+  end)
+
+  it("runs lines that wait", function()
+    assert.same({ "true\nhi\n", "", 0 }, { repl([[
+      weir.sleep(0.001)
+      a, b = weir.pair()
+      weir.spawn(function() a:write("hi\n") end):join()
+      b:read_until("\n", { inclusive = false })
+    ]]) })
+  end)
+
+  it("takes several lines for one chunk", function()
+    assert.same({ "1\n2\ntrue\n", "", 0 }, { repl([[
+      for i = 1, 2 do
+        print(i)
+      end
+      weir.sleep(
+      0)
+    ]]) })
+  end)
+
+  it("tells errors, and goes on", function()
+    local out, err, status = repl("x = = 1\nerror('oops')\nnothing()\nprint(1)\n")
+    assert.equal("1\n", out)
+    assert.matches("^stdin:1: unexpected symbol near '='\nstdin:1: oops\nstack traceback:\n", err)
+    assert.matches("attempt to call global 'nothing' %(a nil value%)\n", err)
+    assert.is_nil(err:find("lua/weir", 1, true))
+    assert.equal(0, status)
+  end)
+
+  it("comes after -e, and ends as the script wants", function()
+    assert.same({ "7\n", "", 3 }, { repl("x\nweir.exit(3)\nprint('late')\n", "x = 7") })
+  end)
+
+  it("keeps nothing from running meanwhile", function()
+    local process = assert(weir.process({ weir_binary.binary, "-i", "-e", [[
+      weir.every(0.001, function() ticks = (ticks or 0) + 1 end):unref()]] }))
+    process.stdin:write("weir.sleep(0.05)\n")
+    assert.equal("true\n", process.stdout:read_until("\n", { timeout = 30 }))
+    process.stdin:write("ticks > 1\n")
+    assert.equal("true\n", process.stdout:read_until("\n", { timeout = 30 }))
+    process.stdin:close()
+    assert.same({ "exit", 0 }, { process:wait({ timeout = 30 }) })
+  end)
+end)
+
+describe("the REPL on a terminal", function()
+  local folder, process
+
+  before_each(function()
+    folder = weir_binary.folder()
+    process = assert(weir.process({ "script", "-qec", weir_binary.binary, "/dev/null" },
+      { env = { HOME = folder, TERM = "dumb", INPUTRC = "/dev/null" } }))
+    assert(process.stdout:read_until("\r\n> ", { timeout = 30 }))
+  end)
+
+  after_each(function()
+    process:kill("KILL")
+    process:wait({ timeout = 30 })
+    weir_binary.remove(folder)
+  end)
+
+  -- Types `text`; what shows until `ending` does.
+  local function type_in(text, ending)
+    process.stdin:write(text)
+    local shown = assert(process.stdout:read_until(ending or "\r\n> ", { timeout = 30 }))
+    return (shown:gsub("\r+\n", "\n"))
+  end
+
+  local function ended()
+    return process:wait({ timeout = 30 })
+  end
+
+  it("shows what is typed, and answers", function()
+    assert.equal("1 + 1\n2\n> ", type_in("1 + 1\n"))
+    assert.equal("weir.sleep(0.001)\ntrue\n> ", type_in("weir.sleep(0.001)\n"))
+    assert.equal("do\n>> ", type_in("do\n", ">> "))
+    assert.equal("print(3) end\n3\n> ", type_in("print(3) end\n"))
+    assert.equal("weir.stdout:write('x\\n')\nx\ntrue\n> ", type_in("weir.stdout:write('x\\n')\n"))
+    type_in("\4", "\n")
+    assert.same({ "exit", 0 }, { ended() })
+  end)
+
+  it("runs everything else while a line is edited", function()
+    type_in(("listener = weir.listen('unix:%s/socket', function(s) s:write('hi') s:close() end)\n")
+      :format(folder))
+    type_in("half a l", "half a l")
+    local client = assert(weir.connect("unix:" .. folder .. "/socket"))
+    assert.equal("hi", client:read_until_close({ timeout = 30 }))
+    client:close()
+  end)
+
+  it("interrupts a line that waits, and goes on", function()
+    type_in("weir.sleep(100)\n", "\r\n")
+    assert.matches("interrupted\n> $", type_in("\3"))
+    type_in("while true do weir.sleep(0.001) end\n", "\r\n")
+    assert.matches("interrupted\n> $", type_in("\3"))
+    assert.equal("1\n1\n> ", type_in("1\n"))
+  end)
+
+  it("drops a line that is begun when interrupted, and then ends", function()
+    type_in("half a line", "half a line")
+    assert.matches("\n> $", type_in("\3"))
+    type_in("do\n", ">> ")
+    assert.matches("\n> $", type_in("\3"))
+    assert.equal("2\n2\n> ", type_in("2\n"))
+    process.stdin:write("\3")
+    assert.same({ "exit", 130 }, { ended() })
+  end)
+
+  it("completes names with the tabulator", function()
+    assert.equal("weir.sleep(0)\ntrue\n> ", type_in("weir.sle\t(0)\n"))
+    type_in("some_name = { inner = 5 }\n")
+    assert.equal("some_name.inner\n5\n> ", type_in("some_na\t.in\t\n"))
+  end)
+
+  it("remembers lines, for the next time as well", function()
+    type_in("40 + 2\n")
+    assert.equal("40 + 2\n42\n> ", type_in("\16\n"))
+    local file = assert(io.open(folder .. "/.weir_history"))
+    assert.equal("40 + 2\n40 + 2\n", file:read("*a"))
+    file:close()
+  end)
+
+  it("is not left by errors", function()
+    assert.matches("oops\nstack traceback:", type_in("error('oops')\n"))
+    assert.matches("unexpected symbol", type_in("x = = 1\n"))
+    type_in("weir.defer(function() error('later') end)\n")
+    assert.equal("3\n3\n> ", type_in("3\n"):match("3\n3\n> $"))
+  end)
+end)
