@@ -225,13 +225,24 @@ describe("weir.stdout", function()
       "while true do print('y') end",
       "for line in weir.stdin:lines() do print(line) end",
       "while true do print(('y'):rep(10000)) weir.sleep(0) end",
-      "print('y') io.flush() os.execute('read x') print('y')",
     }) do
       local process = start(("yes | { %s; echo $? >&2; } | head -n 1"):format(running(chunk)))
       local out, err = finish(process)
       assert.equal("y", out:sub(1, 1))
       assert.equal(broken .. "1\n", err)
     end
+  end)
+
+  it("ends a script whose last words nobody reads", function()
+    local gone = os.tmpname()
+    local chunk = ("print('y') io.flush() os.execute('read x <%s') print('y')"):format(gone)
+    local process = start((
+      "rm %s && mkfifo %s && { %s; echo $? >&2; } | { head -n 1; exec <&-; echo >%s; }")
+      :format(gone, gone, running(chunk), gone))
+    local out, err = finish(process)
+    os.remove(gone)
+    assert.equal("y\n", out)
+    assert.equal("weir: standard output: Broken pipe\n1\n", err)
   end)
 
   it("does not end a script that handles the signal itself", function()
