@@ -73,23 +73,29 @@ static bool load_certificate(struct tls_context *context,
     return false;
 }
 
+struct password {
+    struct tls_text text;
+    bool asked;
+};
+
 static int give_password(char *buffer, int size, int writing, void *owner)
 {
-    const struct tls_text *password = owner;
+    struct password *password = owner;
     (void) writing;
-    if (!password->data || password->size > (size_t) size)
+    password->asked = true;
+    if (!password->text.data || password->text.size > (size_t) size)
         return -1;
-    memcpy(buffer, password->data, password->size);
-    return (int) password->size;
+    memcpy(buffer, password->text.data, password->text.size);
+    return (int) password->text.size;
 }
 
 /* OpenSSL has many ways to say that a password does not fit. */
-static char *key_words(const char *name, const struct tls_text *password)
+static char *key_words(const char *name, const struct password *password)
 {
     const char *reason = tls_reason();
-    if (!password->data && strcmp(reason, "problems getting password") == 0)
+    if (password->asked && !password->text.data)
         return memory_format("key %s: encrypted, and no password given", name);
-    if (password->data && strcmp(reason, "bad decrypt") == 0)
+    if (password->asked)
         return memory_format("key %s: wrong password (%s)", name, reason);
     return memory_format("key %s: %s", name, reason);
 }
@@ -117,15 +123,16 @@ static bool load_key(struct tls_context *context,
     BIO *bio = tls_pem_open(source->data, source->size, to);
     if (!bio)
         return name_fault(to, "key");
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, give_password,
-                                            (void *) &settings->password);
+    struct password password = {.text = settings->password};
+    EVP_PKEY *key =
+        PEM_read_bio_PrivateKey(bio, NULL, give_password, &password);
     BIO_free(bio);
     char *name = tls_pem_name(source->data, source->size);
     bool done = false;
     if (key)
         done = use_key(context->ctx, key, name, settings, to);
     else
-        fault(to, ERROR_TLS, key_words(name, &settings->password));
+        fault(to, ERROR_TLS, key_words(name, &password));
     EVP_PKEY_free(key);
     free(name);
     return done;
@@ -290,15 +297,6 @@ static bool set_session(struct tls_context *context,
 /* --- making ----------------------------------------------------------------
  */
 
-/* Sessions of one context are worth nothing in another, whose certificates
- * and demands may differ. */
-static void set_session_context(SSL_CTX *ctx)
-{
-    static unsigned count;
-    count++;
-    SSL_CTX_set_session_id_context(ctx, (unsigned char *) &count, sizeof count);
-}
-
 static void set_fixed(SSL_CTX *ctx)
 {
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
@@ -307,7 +305,6 @@ static void set_fixed(SSL_CTX *ctx)
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_dh_auto(ctx, 1);
-    set_session_context(ctx);
 }
 
 static bool fill(struct tls_context *context,
@@ -336,8 +333,10 @@ static bool fill(struct tls_context *context,
 struct tls_context *tls_context_make(const struct tls_settings *settings,
                                      struct tls_fault *to)
 {
+    static unsigned count;
     struct tls_context *context = memory_new(sizeof *context);
     context->references = 1;
+    context->number = ++count;
     context->keylog = -1;
     ERR_clear_error();
     context->ctx = SSL_CTX_new(TLS_method());

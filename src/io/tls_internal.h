@@ -24,6 +24,7 @@ struct tls_session {
 struct tls_context {
     struct ssl_ctx_st *ctx;
     int references;
+    unsigned number; /* no other has it */
     enum tls_verify verify;
     bool serves;
     bool trusts; /* the authorities given, or the system's, are loaded */

@@ -69,8 +69,15 @@ static int on_verify(int accepted, X509_STORE_CTX *store)
 void tls_peer_setup(struct tls *tls, const struct tls_context *context)
 {
     SSL_set_verify(tls->ssl, mode(tls, context->verify), on_verify);
-    if (!tls->server)
+    if (!tls->server) {
         ask_for_name(tls);
+        return;
+    }
+    /* A server's sessions are worth nothing in another context, whose
+     * certificates and demands may differ. */
+    SSL_set_session_id_context(tls->ssl,
+                               (const unsigned char *) &context->number,
+                               sizeof context->number);
 }
 
 /* A session remembers what was found of its chain when it began, maybe by
