@@ -2,6 +2,7 @@
 -- support/transports.lua.
 local certificates = require "spec.support.certificates"
 local peers = require "spec.support.tls"
+local run = require "spec.support.weir"
 
 describe("tls", function()
   local listener
@@ -136,5 +137,300 @@ describe("tls", function()
     peers.wait(function() return listener:stats().failed_handshakes == 1 end)
     assert.is_false(called)
     assert.equal(0, listener:stats().open)
+  end)
+
+  describe("an address", function()
+    it("may begin with tls://", function()
+      local cert, key = weir.tls.self_signed()
+      local inner = assert(weir.listen("tls://127.0.0.1:0", { tls = { cert = cert, key = key } },
+        function(stream) stream:write(stream:tls_info().version) stream:close() end))
+      local stream = assert(weir.connect("tls://" .. inner:address(), { tls = { ca = cert } }))
+      assert.equal("TLSv1.3", stream:read_until_close())
+      assert.equal("ETLS", (select(3, weir.connect("tls://" .. inner:address()))))
+      inner:close()
+      assert.has_error(function() weir.listen("tls://127.0.0.1:0", print) end,
+        "listen: a TLS server needs a certificate (option 'cert')")
+    end)
+
+    it("may be a descriptor, and a stream may have had its options before", function()
+      local server, client = certificates.both()
+      local address = serve(server)
+      local plain = assert(weir.connect(address))
+      local stream = assert(weir.connect("fd:" .. plain:detach(), { tls = client }))
+      echo(stream)
+      stream:close()
+      stream = weir.stream({ tls = client })
+      assert.equal(stream, stream:connect(address))
+      echo(stream)
+      stream:close()
+      stream = weir.stream((assert(weir.connect(address)):detach()), { tls = client })
+      echo(stream)
+      assert.equal("TLSv1.3", stream:tls_info().version)
+      stream:close()
+    end)
+  end)
+
+  describe("on_sni", function()
+    local contexts = {}
+    for _, name in ipairs({ "one.example", "two.example" }) do
+      local cert, key = weir.tls.self_signed({ host = name })
+      contexts[name] = weir.tls.context({ cert = cert, key = key })
+    end
+
+    local function subject(address, name)
+      local stream, message, code = weir.connect(address,
+        { tls = { server_name = name, verify = false }, timeout = 5 })
+      if not stream then return nil, message, code end
+      echo(stream)
+      local certificate = stream:tls_info().peer_certificates[1]
+      stream:close()
+      return certificate.subject
+    end
+
+    it("chooses by the name that the client asks for, and may wait", function()
+      local tls = certificates.both()
+      local asked = {}
+      tls.on_sni = function(name)
+        weir.sleep(0.001)
+        asked[#asked + 1] = name
+        return contexts[name]
+      end
+      local address = serve(tls)
+      assert.equal("CN=one.example", subject(address, "one.example"))
+      assert.equal("CN=two.example", subject(address, "two.example"))
+      assert.equal("CN=localhost", subject(address, "three.example"))
+      assert.same({ "one.example", "two.example", "three.example" }, asked)
+      -- No name: nobody is asked.
+      assert.equal("CN=localhost", subject(address, "127.0.0.1"))
+      assert.equal(3, #asked)
+    end)
+
+    it("asks each name for what its context demands", function()
+      local cert, key = weir.tls.self_signed({ host = "strict.example" })
+      local strict = weir.tls.context({ cert = cert, key = key, verify = true, ca = cert,
+        alpn = { "strict" }, max_version = "1.2" })
+      local tls = certificates.both()
+      tls.on_sni = function() return strict end
+      local address = serve(tls)
+      local stream, message, code = weir.connect(address,
+        { tls = { ca = cert, server_name = "strict.example" } })
+      assert.is_nil(stream)
+      assert.equal("ETLS", code)
+      assert.matches("handshake failure", message, 1, true)
+      stream = assert(weir.connect(address, { tls = { ca = cert, cert = cert, key = key,
+        server_name = "strict.example", alpn = { "strict" } } }))
+      echo(stream)
+      assert.equal("strict", stream:tls_info().alpn)
+      assert.equal("TLSv1.2", stream:tls_info().version)
+      stream:close()
+    end)
+
+    it("refuses the client when it raises, and is bounded in time", function()
+      local tls = certificates.both()
+      local caught
+      tls.on_sni = function(name)
+        if name == "slow.example" then weir.sleep(60) end
+        error("no such name")
+      end
+      local address
+      weir.guard(function(err) caught = err end, function()
+        address = serve(tls, { handshake_timeout = 0.05 })
+      end)
+      local _, message, code = subject(address, "one.example")
+      assert.equal("ETLS", code)
+      assert.matches("unrecognized name", message, 1, true)
+      assert.matches("no such name", caught, 1, true)
+      _, _, code = subject(address, "slow.example")
+      assert.equal("ETRUNCATED", code)
+      peers.wait(function() return listener:stats().failed_handshakes == 2 end)
+    end)
+  end)
+
+  describe("client certificates", function()
+    local cert, key = weir.tls.self_signed({ subject = "CN=client", usage = "client" })
+    local function both(verify)
+      local server, client = certificates.both()
+      server.verify, server.ca = verify, cert
+      return server, client
+    end
+
+    for _, version in ipairs({ "1.2", "1.3" }) do
+      it("may be demanded, over TLS " .. version, function()
+        local server, client = both(true)
+        client.max_version = version
+        local stream, message, code = weir.connect(serve(server), { tls = client })
+        -- TLS 1.3's client is done before the server looks.
+        if stream then _, message, code = stream:read_bytes(1, { timeout = 5 }) end
+        assert.equal("ETLS", code)
+        assert.matches(version == "1.3" and "certificate required" or "handshake failure", message, 1, true)
+        client.cert, client.key = cert, key
+        local a, b = peers.pair(server, client)
+        assert.is_true(b:tls_info().verified)
+        assert.equal("CN=client", b:tls_info().peer_certificates[1].subject)
+        a:abort()
+        b:abort()
+      end)
+    end
+
+    it("may be asked for", function()
+      local server, client = both("optional")
+      local a, b = peers.pair(server, client)
+      assert.is_false(b:tls_info().verified)
+      assert.same({}, b:tls_info().peer_certificates)
+      a:abort()
+      b:abort()
+      client.cert, client.key = weir.tls.self_signed({ subject = "CN=stranger" })
+      local stream, _, code = weir.connect(serve(server), { tls = client })
+      if stream then code = select(3, stream:read_bytes(1, { timeout = 5 })) end
+      assert.equal("ETLS", code)
+    end)
+  end)
+
+  describe("a handshake", function()
+    it("that never comes is dropped in time", function()
+      serve(certificates.both(), { handshake_timeout = 0.02 })
+      local silent = assert(weir.connect(listener:address()))
+      assert.equal("EOF", (select(3, silent:read_bytes(1, { timeout = 5 }))))
+      silent:close()
+      peers.wait(function() return listener:stats().failed_handshakes == 1 end)
+    end)
+
+    it("counts in connect_timeout, and ends the stream", function()
+      local mute = weir.listen("127.0.0.1:0", function(stream) stream:read_until_close() end)
+      local stream = weir.stream()
+      local _, message, code = stream:connect(mute:address(),
+        { tls = { verify = false }, connect_timeout = 0.02 })
+      assert.equal("ETIMEDOUT", code)
+      assert.matches("connect " .. mute:address(), message, 1, true)
+      assert.is_true(stream:closed())
+      stream = weir.stream()
+      local result
+      local task = weir.spawn(function()
+        result = { stream:connect(mute:address(), { tls = { verify = false } }) }
+      end)
+      peers.wait(function() return tostring(stream):find("handshaking") end)
+      task:cancel()
+      task:join()
+      assert.equal("ECANCELED", result[3])
+      assert.is_true(stream:closed())
+      mute:close()
+    end)
+
+    it("waits without using the processor, whatever is queued", function()
+      local mute = weir.listen("127.0.0.1:0", function(stream) stream:read_until_close() end)
+      local stream = weir.stream()
+      stream:connect(mute:address(), { tls = { verify = false } }, function() end)
+      stream:write(("x"):rep(1000000), function() end)
+      peers.wait(function() return tostring(stream):find("handshaking") end)
+      local before = os.clock()
+      weir.sleep(0.2)
+      assert.is_true(os.clock() - before < 0.05)
+      stream:abort()
+      mute:close()
+    end)
+
+    it("sends what was queued meanwhile, after its own result", function()
+      local server, client = certificates.both()
+      local order, done = {}, weir.channel(1)
+      local stream = weir.stream()
+      stream:connect(serve(server), { tls = client }, function() order[#order + 1] = "connected" end)
+      stream:write("early\n", function() order[#order + 1] = "written" end)
+      stream:read_until("\n", function(line) done:put(line) end)
+      assert.equal("EARLY\n", done:get({ timeout = 5 }))
+      assert.same({ "connected", "written" }, order)
+      stream:close()
+    end)
+
+    it("still gets a handler when the listener closes meanwhile", function()
+      local server, client = certificates.both()
+      server.on_sni = function()
+        assert.equal(1, listener:stats().handshaking)
+        listener:close()
+      end
+      local stream = assert(weir.connect(serve(server), { tls = client }))
+      echo(stream)
+      stream:close()
+    end)
+
+    it("that nobody has begun does not keep a host that is to end", function()
+      local cert, key = weir.tls.self_signed()
+      local other = assert(weir.process({ run.binary, "-e", ([[
+        local listener = weir.listen("127.0.0.1:0", { tls = { cert = %q, key = %q } }, print)
+        weir.stdout:write(listener:address() .. "\n")
+      ]]):format(cert, key) }))
+      local address = other.stdout:read_until("\n", { inclusive = false, timeout = 5 })
+      local silent = assert(weir.connect(address))
+      local tls = assert(weir.connect(address, { tls = { verify = false } }))
+      other:kill("TERM")
+      assert.same({ "exit", 0 }, { other:wait({ timeout = 5 }) })
+      silent:abort()
+      tls:abort()
+    end)
+
+    it("storm does not keep others waiting", function()
+      local server, client = certificates.both()
+      client = weir.tls.context(client)
+      local address = serve(server)
+      local steady = assert(weir.connect(address, { tls = client }))
+      local tasks = {}
+      for i = 1, 60 do
+        tasks[i] = weir.spawn(function()
+          local stream = assert(weir.connect(address, { tls = client, timeout = 20 }))
+          echo(stream)
+          stream:close()
+          return true
+        end)
+      end
+      for _ = 1, 20 do echo(steady) end
+      assert.same(60, #weir.all(tasks))
+      assert.equal(0, listener:stats().failed_handshakes)
+      steady:close()
+    end)
+  end)
+
+  it("errors of one stream do not show up on another", function()
+    local server, client = certificates.both()
+    local a, b = peers.pair(server, client)
+    for _ = 1, 3 do
+      local bad = assert(weir.connect(serve(server)))
+      bad:write("GET / HTTP/1.0\r\n\r\n")
+      bad:read_until_close({ timeout = 5 })
+      listener:close()
+      a:write("fine\n")
+      assert.equal("fine\n", b:read_until("\n", { timeout = 5 }))
+    end
+    a:abort()
+    b:abort()
+  end)
+
+  it("damaged records are told, and nothing after them is believed", function()
+    local server, client = certificates.both()
+    local a, b = peers.pair(server, client)
+    a:write("good")
+    assert.equal("good", b:read_bytes(4))
+    a:flush()
+    peers.inject(a, "\23\3\3\0\50" .. ("x"):rep(50))
+    local _, message, code = b:read_bytes(1, { timeout = 5 })
+    assert.equal("ETLS", code)
+    assert.matches("bad record mac", message, 1, true)
+    assert.equal("ETLS", (select(3, b:read_some())))
+    -- The other side got the alert.
+    assert.equal("ETLS", (select(3, a:read_bytes(1, { timeout = 5 }))))
+    a:abort()
+    b:abort()
+  end)
+
+  it("says goodbye when the host ends with streams open", function()
+    local server, client = certificates.both()
+    local got = weir.channel(1)
+    listener = assert(weir.listen("127.0.0.1:0", { tls = server }, function(stream)
+      got:put({ stream:read_until_close({ timeout = 5 }) })
+    end))
+    local other = assert(weir.process({ run.binary, "-e", ([[
+      local stream = assert(weir.connect(%q, { tls = { ca = %q, server_name = "localhost" } }))
+      stream:write("last words")
+    ]]):format(listener:address(), client.ca) }))
+    assert.equal("last words", got:get({ timeout = 10 })[1])
+    assert.equal("exit", (other:wait()))
   end)
 end)

@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 
 pcall(ffi.cdef, "int shutdown(int fd, int how);")
+pcall(ffi.cdef, "ssize_t send(int fd, const void *data, size_t size, int flags);")
 
 local M = {}
 
@@ -26,6 +27,11 @@ end
 function M.cut(stream)
   stream:flush()
   ffi.C.shutdown(stream:fd(), 1)
+end
+
+--- Sends bytes below TLS.
+function M.inject(stream, bytes)
+  ffi.C.send(stream:fd(), bytes, #bytes, 0)
 end
 
 --- Turns of the loop until condition() is true; an error after five seconds.

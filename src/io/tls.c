@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "io/net.h"
 #include "io/tls_internal.h"
 
 #define RECORD ((size_t) 16384) /* bytes that fit into one */
@@ -348,6 +349,7 @@ static struct tls *make(struct tls_context *context, int fd, bool server,
     tls->transport.fd = fd;
     tls->context = tls_context_retain(context);
     tls->server = server;
+    tls->socket = net_is_socket(fd);
     tls->ssl = SSL_new(context->ctx);
     if (!tls->ssl)
         abort();

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <openssl/bio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -49,6 +50,22 @@ static bool ends_reading(int error)
 
 /* --- reading -------------------------------------------------------------- */
 
+/* Sockets may be shared with other processes, whose blocking flag they have;
+ * and a broken one is no reason for a signal. */
+static ssize_t take_in(struct tls *tls, void *data, size_t size)
+{
+    int fd = tls->transport.fd;
+    return tls->socket ? recv(fd, data, size, MSG_DONTWAIT)
+                       : read(fd, data, size);
+}
+
+static ssize_t put_out(struct tls *tls, const void *data, size_t size)
+{
+    int fd = tls->transport.fd;
+    return tls->socket ? send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+                       : write(fd, data, size);
+}
+
 /* One system call; true if it brought something. */
 static bool receive(struct tls *tls, size_t asked)
 {
@@ -62,7 +79,7 @@ static bool receive(struct tls *tls, size_t asked)
         size = sizeof received.data;
     ssize_t got;
     do
-        got = read(transport->fd, received.data, size);
+        got = take_in(tls, received.data, size);
     while (got < 0 && errno == EINTR);
     transport->drained = got < (ssize_t) size;
     received.start = 0;
@@ -130,7 +147,7 @@ static size_t send_bytes(struct tls *tls, const char *data, size_t size)
 {
     size_t done = 0;
     while (done < size && !tls->write_error) {
-        ssize_t sent = write(tls->transport.fd, data + done, size - done);
+        ssize_t sent = put_out(tls, data + done, size - done);
         if (sent >= 0) {
             done += (size_t) sent;
             /* The rest would not fit either. */

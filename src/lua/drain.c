@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "event/stream.h"
+#include "lua/lua_stream.h"
 #include "lua/lua_timer.h"
 #include "lua/scheduler.h"
 #include "lua/task_internal.h"
@@ -14,7 +15,7 @@ static ev_timer grace_timer;
 static bool nothing_under_way(const struct stream *stream)
 {
     return stream->phase == STREAM_OPEN && stream->reading &&
-           buffer_length(&stream->input) == 0 &&
+           buffer_length(&stream->input) == 0 && !stream->transport->held &&
            outqueue_length(&stream->output) == 0;
 }
 
@@ -33,7 +34,10 @@ static void each_stream(void (*each)(struct stream *))
 
 static void end_if_idle(struct stream *stream)
 {
-    if (nothing_under_way(stream))
+    const struct lua_stream *box = stream->owner;
+    if (box && box->listener)
+        stream_abort(stream); /* it has not even shaken hands */
+    else if (nothing_under_way(stream))
         stream_fail(stream, ECANCELED, "the host is ending");
 }
 

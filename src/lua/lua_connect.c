@@ -390,6 +390,31 @@ static int weir_connect(lua_State *L)
     return 1;
 }
 
+static void keep_source(lua_State *L, struct lua_stream *box, int options)
+{
+    size_t size;
+    const char *source = options_string(L, options, "source", &size);
+    if (!source)
+        return;
+    box->source = memory_copy(source, size);
+    lua_pop(L, 1);
+}
+
+int lua_connect_keep(lua_State *L, struct lua_stream *box, int options)
+{
+    keep_source(L, box, options);
+    int error = lua_tls_option(L, options, false, "stream");
+    if (error) {
+        lua_pushfstring(L, "stream: %s", lua_tostring(L, -1));
+        return push_failure(L, error, lua_tostring(L, -1));
+    }
+    if (lua_isnil(L, -1))
+        lua_pop(L, 1);
+    else
+        lua_tls_set(L, box);
+    return 0;
+}
+
 void lua_connect_methods(lua_State *L)
 {
     lua_pushcfunction(L, stream_connect);

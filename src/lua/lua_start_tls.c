@@ -177,6 +177,21 @@ static struct transport *start_transport(struct lua_stream *box, bool server)
         box, fd, length > 0 ? buffer_data(&stream->input) : "", length);
 }
 
+void lua_tls_begin(lua_State *L, struct lua_stream *box)
+{
+    if (box->tls == LUA_NOREF)
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, box->tls);
+    bool server = lua_tls_test(L, -1)->server;
+    if (server)
+        lua_tls_check_server(L, "stream");
+    else
+        lua_tls_check_client(L, box, "stream");
+    lua_pop(L, 1);
+    lua_stream_keep(L, box, lua_gettop(L));
+    stream_handshake(box->stream, start_transport(box, server));
+}
+
 /* `timeout` is the call's, the rest are TLS's: pushes its context. */
 static int push_start_context(lua_State *L, struct call *call)
 {

@@ -379,17 +379,6 @@ static void open_options(lua_State *L, int index, const char *name,
 
 /* --- weir.stream, weir.pair ----------------------------------------------- */
 
-/* Where a later connect is to come from. */
-static void keep_source(lua_State *L, struct lua_stream *box, int options)
-{
-    size_t size;
-    const char *source = options_string(L, options, "source", &size);
-    if (!source)
-        return;
-    box->source = memory_copy(source, size);
-    lua_pop(L, 1);
-}
-
 /* weir.stream([fd], [options]) → stream */
 static int weir_stream(lua_State *L)
 {
@@ -403,11 +392,11 @@ static int weir_stream(lua_State *L)
         lua_pushfstring(L, "stream fd:%d: %s", fd, error_text(error));
         return push_failure(L, error, lua_tostring(L, -1));
     }
+    int given = lua_istable(L, index) ? index : 0;
     struct lua_stream *box = lua_stream_push(L, &options, NULL);
-    if (!around) {
-        keep_source(L, box, lua_istable(L, index) ? index : 0);
-        return 1;
-    }
+    int failed = lua_connect_keep(L, box, given);
+    if (failed || !around)
+        return failed ? failed : 1;
     struct net_address peer;
     char text[NET_TEXT] = "";
     if (net_peer_address(fd, &peer))
@@ -415,11 +404,12 @@ static int weir_stream(lua_State *L)
     lua_stream_set_peer(box, text);
     if (fd <= STDERR_FILENO) {
         stream_open_shared(box->stream, fd);
-        return 1;
+    } else {
+        net_set_nonblocking(fd, true);
+        net_set_cloexec(fd);
+        stream_open(box->stream, fd, NULL);
     }
-    net_set_nonblocking(fd, true);
-    net_set_cloexec(fd);
-    stream_open(box->stream, fd, NULL);
+    lua_tls_begin(L, box);
     return 1;
 }
 

@@ -106,6 +106,9 @@ void lua_socket_methods(lua_State *L);
 void lua_connect_methods(lua_State *L);
 /* weir.streams */
 void lua_streams_open(lua_State *L);
+/* The options of weir.stream that a later connect is to use; the stream is on
+ * top. Returns 0, or what the C function returns. */
+int lua_connect_keep(lua_State *L, struct lua_stream *box, int options);
 /* weir.connect */
 void lua_connect_open(lua_State *L);
 

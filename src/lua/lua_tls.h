@@ -53,6 +53,9 @@ struct transport *lua_tls_client(struct lua_stream *box, int fd,
                                  const char *address);
 struct transport *lua_tls_server(struct lua_stream *box, int fd,
                                  const char *read, size_t size);
+/* If the stream (at the top), which is open and plain, has a context, its
+ * handshake begins; nobody is told of its end. */
+void lua_tls_begin(lua_State *L, struct lua_stream *box);
 /* The handshake is over. */
 void lua_tls_done(struct lua_stream *box);
 
