@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/export.h"
+
 enum match_kind {
     MATCH_ANY,   /* at least one byte, at most `max` */
     MATCH_COUNT, /* exactly `count` bytes */
@@ -106,6 +108,6 @@ bool pattern_group(const struct pattern *pattern, int n, size_t *start,
                    size_t *end);
 
 /* How many bytes all searches have looked at, for specs. */
-uint64_t match_work(void);
+WEIR_EXPORT uint64_t match_work(void);
 
 #endif
