@@ -169,7 +169,7 @@ static ssize_t fill(struct stream *stream, int *answer)
         count = fill_into(stream);
     else if (stream->loop->scratch_busy || size > LOOP_SCRATCH)
         count = fill_buffer(stream, size);
-    else if (buffer_length(input) > 0 && spare >= size / 2)
+    else if (buffer_length(input) > 0 && spare > size / 2)
         count = fill_buffer(stream, spare < size ? spare : size);
     else
         count = fill_scratch(stream, size, answer);
