@@ -122,6 +122,7 @@ describe("guard", function()
     local function on_error(raised) seen[#seen + 1] = { raised } end
     weir.guard(on_error, error, object)
     weir.guard(on_error, error, nil)
+    weir.guard(function(raised) assert.equal(5, raised) end, error, 5, 0)
     weir.guard(on_error, error, setmetatable({}, { __tostring = function() error("no") end }))
     assert.equal(object, seen[1][1])
     assert.is_nil(seen[2][1])

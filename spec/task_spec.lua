@@ -237,6 +237,26 @@ describe("cancel", function()
     b:close()
   end)
 
+  it("of a write is told after it was queued, however many went before", function()
+    local a, b = weir.pair()
+    local task = weir.spawn(function()
+      local count, code = 0, nil
+      repeat
+        count = count + 1
+        local ok, _, why = a:write("x")
+        code = why
+      until not ok
+      a:close()
+      return count, code
+    end)
+    weir.sleep(0)
+    task:cancel()
+    local count, code = task:join({ timeout = 10 })
+    assert.equal("ECANCELED", code)
+    assert.equal(count, #b:read_until_close({ timeout = 10 }))
+    b:close()
+  end)
+
   it("while connecting closes the descriptor", function()
     -- Nobody accepts: what the queue does not hold goes on connecting.
     local listener = assert(weir.listen("127.0.0.1:0", { backlog = 1 }, function() end))

@@ -193,11 +193,6 @@ static int stream_write(lua_State *L)
     cdata_to_string(L, 2, &call);
     uint64_t size = measure(L, 2, 0);
     bool waits = !call.callback && call_may_wait(L);
-    if (waits) {
-        int refused = call_refused(L, &call);
-        if (refused)
-            return refused;
-    }
     call.stream = stream;
     int error = stream_may_write(stream, size);
     if (error && !waits && !call.callback) {
@@ -217,6 +212,9 @@ static int stream_write(lua_State *L)
         lua_pushboolean(L, true);
         return 1;
     }
+    int refused = call_refused(L, &call); /* but it is queued, as any (R25) */
+    if (refused)
+        return refused;
     uint64_t high = stream->options.high_water;
     if (outqueue_length(&stream->output) <= high)
         return return_true(L, &call);
@@ -292,9 +290,6 @@ static int stream_send_file(lua_State *L)
     call_parse(L, &call, 3, known, "send_file");
     uint64_t offset = options_whole(L, call.options, "offset", 0, MOST, 0);
     uint64_t length = options_whole(L, call.options, "length", 0, MOST, MOST);
-    int refused = call_refused(L, &call);
-    if (refused)
-        return refused;
     call.stream = stream;
     const char *path =
         named ? lua_tostring(L, 2) : lua_pushfstring(L, "fd:%d", fd);

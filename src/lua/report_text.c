@@ -63,7 +63,8 @@ static int to_text(lua_State *L)
 const char *report_text(lua_State *to, lua_State *L)
 {
     if (lua_isstring(L, -1)) {
-        lua_pushstring(to, lua_tostring(L, -1));
+        lua_pushvalue(L, -1); /* a number stays one where it is */
+        lua_xmove(L, to, 1);
         return lua_tostring(to, -1);
     }
     if (lua_isnil(L, -1)) {
