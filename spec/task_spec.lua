@@ -240,14 +240,15 @@ describe("cancel", function()
   it("of a write is told after it was queued, however many went before", function()
     local a, b = weir.pair()
     local task = weir.spawn(function()
-      local count, code = 0, nil
-      repeat
+      local count = 0
+      while true do
         count = count + 1
-        local ok, _, why = a:write("x")
-        code = why
-      until not ok
-      a:close()
-      return count, code
+        local ok, _, code = a:write("x")
+        if not ok then
+          a:close()
+          return count, code
+        end
+      end
     end)
     weir.sleep(0)
     task:cancel()

@@ -8,6 +8,9 @@ local seconds, seed = tonumber(arg[1]) or 10, tonumber(arg[2]) or 1
 local AT_ONCE = 40
 math.randomseed(seed)
 
+local ffi = require("ffi")
+ffi.cdef("int fcntl(int, int, ...);")
+
 local counts = require("soak_counts")
 local soak = require("soak_scenarios")
 local check, live, random = counts.check, counts.live, math.random
@@ -17,10 +20,11 @@ for name in pairs(soak.scenarios) do names[#names + 1] = name end
 table.sort(names)
 
 local function descriptors()
-  local pipe = io.popen("ls /proc/$PPID/fd | wc -l")
-  local number = tonumber(pipe:read("*a"))
-  pipe:close()
-  return number
+  local count = 0
+  for fd = 0, 1023 do
+    if ffi.C.fcntl(fd, 1) >= 0 then count = count + 1 end -- F_GETFD
+  end
+  return count
 end
 
 local function run_scenarios(limit)
@@ -74,9 +78,7 @@ local function total(count_of)
 end
 
 local before = descriptors()
-soak.listener = assert(weir.listen("127.0.0.1:0", function(stream)
-  soak.accepted[stream:peer_address()] = stream
-end))
+soak.listener = assert(weir.listen("127.0.0.1:0", soak.accept))
 
 local limit, workers = weir.now() + seconds, {}
 for i = 1, AT_ONCE do workers[i] = weir.spawn(run_scenarios, limit) end
@@ -86,8 +88,6 @@ for _, worker in ipairs(workers) do
   check(code == nil, "a worker: %s", tostring(message))
 end
 soak.listener:close()
-for _, stream in pairs(soak.accepted) do stream:abort() end
-soak.accepted = {}
 check_nothing_left(before)
 
 print(("soak: %g s, seed %d: %d operations, %d faults"):format(seconds, seed,

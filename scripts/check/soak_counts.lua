@@ -60,6 +60,16 @@ function M.go(f, ...)
   return task
 end
 
+--- The same, but one that has begun.
+function M.begun(f)
+  local task
+  repeat
+    task = M.go(f)
+    M.wait("sleep", weir.sleep, 0)
+  until task:status() ~= "cancelled"
+  return task
+end
+
 function M.has_ended(task) return ENDED[task:status()] end
 
 --- Whoever joins may be cancelled too, and then joins again.

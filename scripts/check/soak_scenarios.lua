@@ -17,6 +17,8 @@ local join, await = counts.join, counts.await
 function scenarios.channel()
   local channel = weir.channel(random(0, 3))
   local put, got, producers, consumers = {}, {}, {}, {}
+  later("get", function(callback) channel:get(callback) end)
+  later("put", function(callback) channel:put("to the callback", callback) end)
   for i = 1, random(3) do
     producers[i] = go(function()
       for _ = 1, random(10) do
@@ -36,8 +38,7 @@ function scenarios.channel()
     until code == "ECLOSED"
   end
   for i = 1, random(3) do consumers[i] = go(consume) end
-  later("get", function(callback) channel:get(callback) end)
-  later("put", function(callback) channel:put("to the callback", callback) end)
+  consumers[#consumers + 1] = counts.begun(consume)
   if random(4) == 1 then channel:close() end
   for _, task in ipairs(producers) do join(task) end
   channel:close()
@@ -109,11 +110,7 @@ local function transfer(from, to)
       end
     end
   end
-  local reader
-  repeat
-    reader = go(read)
-    wait("sleep", weir.sleep, 0)
-  until reader:status() ~= "cancelled"
+  local reader = counts.begun(read)
   join(writer)
   local abort = random(8) == 1
   later("flush", function(callback) from:flush(callback) end)
@@ -128,20 +125,28 @@ function scenarios.pair()
   transfer(weir.pair({ high_water = random(1, 100000) }))
 end
 
--- Those that the listener has got, by their peer's address.
+-- Those that the listener has got, by what they said first: addresses are
+-- used again, after connects that were cancelled.
 M.accepted = {}
+
+function M.accept(stream)
+  local id = stream:read_until("\n", { inclusive = false })
+  if not id then return stream:close() end
+  M.accepted[id] = stream
+end
 
 function scenarios.tcp()
   local limit = random(3) == 1 and { connect_timeout = random() * 0.001 } or nil
   local client = wait("connect", weir.connect, M.listener:address(), limit)
   if not client then return end
-  local server
-  local accepted = M.accepted
+  last_id = last_id + 1
+  local id, server = tostring(last_id), nil
+  client:write(id .. "\n")
   await("accepted", function()
-    server = accepted[client:local_address()]
+    server = M.accepted[id]
     return server
   end)
-  accepted[client:local_address()] = nil
+  M.accepted[id] = nil
   if random(2) == 1 then client, server = server, client end
   transfer(client, server)
 end
