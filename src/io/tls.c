@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "io/net.h"
 #include "io/tls_internal.h"
+#include "io/tls_words.h"
 
 #define RECORD ((size_t) 16384) /* bytes that fit into one */
 
@@ -40,16 +41,13 @@ static bool is_verification(unsigned long error)
 static ssize_t openssl_failed(struct tls *tls)
 {
     unsigned long error = ERR_peek_error();
-    const char *words = error ? ERR_reason_error_string(error) : NULL;
     const char *ocsp = tls_ocsp_fault(tls->ssl);
     if (ocsp)
         keep_reason(tls, memory_format("%s", ocsp));
     else if (is_verification(error) && tls->verify_words)
         keep_reason(tls, memory_format("%s", tls->verify_words));
-    else if (words)
-        keep_reason(tls, memory_format("TLS: %s", words));
     else
-        keep_reason(tls, memory_format("TLS failure"));
+        keep_reason(tls, tls_words(error));
     ERR_clear_error();
     tls->broken = true;
     return transport_fail(&tls->transport, ERROR_TLS);

@@ -1,0 +1,9 @@
+/* What OpenSSL says of a failure, and what that means to a person. */
+#ifndef WEIR_TLS_WORDS_H
+#define WEIR_TLS_WORDS_H
+
+/* `error` is from OpenSSL's queue, or 0: "TLS: wrong version number (the peer
+ * does not speak TLS)"; to be freed. */
+char *tls_words(unsigned long error);
+
+#endif
