@@ -450,6 +450,31 @@ describe("a listener", function()
   end)
 end)
 
+describe("weir.exit", function()
+  it("closes listeners: who comes while streams flush does not keep the host", function()
+    local server = assert(weir.process({ binary, "-e", [[
+      local listener
+      listener = weir.listen("127.0.0.1:0", function(stream)
+        stream:write(("x"):rep(20000000), function() end)
+        weir.exit(3)
+      end)
+      print(listener:address())
+      io.stdout:flush()
+    ]] }))
+    local address = server.stdout:read_until("\n", { inclusive = false, timeout = T })
+    local slow = assert(weir.connect(address))
+    slow:read_bytes(1, { timeout = T })
+    while true do
+      local stream = weir.connect(address, { connect_timeout = T })
+      if not stream then break end
+      stream:close()
+    end
+    assert.equal(19999999, #slow:read_until_close({ timeout = T }))
+    slow:close()
+    assert.same({ "exit", 3 }, { server:wait({ timeout = T }) })
+  end)
+end)
+
 -- The CPU time that a process has used, in clock ticks.
 local function ticks(pid)
   local file = assert(io.open(("/proc/%d/stat"):format(pid)))

@@ -104,6 +104,15 @@ void loop_flush(struct loop *loop)
     run_calls(&loop->flush);
 }
 
+/* A listener that a listener's close closes has left the list. */
+void loop_drain(struct loop *loop)
+{
+    for (struct list *link; (link = list_pop(&loop->drains));) {
+        struct loop_call *call = list_entry(link, struct loop_call, link);
+        call->run(call);
+    }
+}
+
 void loop_bury(struct loop *loop, void *block)
 {
     struct list *grave = block;

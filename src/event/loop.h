@@ -60,6 +60,10 @@ bool loop_may_step(struct loop *loop, struct loop_call *call);
 void loop_again(struct loop *loop);
 void loop_flush(struct loop *loop);
 
+/* The host begins to end: makes the calls of `drains`, which take nothing new
+ * from outside any more. */
+void loop_drain(struct loop *loop);
+
 /* free()s `block` at the turn's end. Its first member must be a struct list
  * that is in no list. */
 void loop_bury(struct loop *loop, void *block);

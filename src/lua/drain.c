@@ -59,22 +59,13 @@ static void grace_over(struct ev_loop *ev, ev_timer *timer, int events)
     scheduler_stop(-1);
 }
 
-/* A listener that a listener's close closes has left the list. */
-static void close_all(struct list *drains)
-{
-    for (struct list *link; (link = list_pop(drains));) {
-        struct loop_call *call = list_entry(link, struct loop_call, link);
-        call->run(call);
-    }
-}
-
 void drain_begin(double grace)
 {
     struct loop *loop = task_loop();
     if (scheduler.draining)
         return;
     scheduler.draining = true;
-    close_all(&loop->drains);
+    loop_drain(loop);
     lua_timer_release_host();
     ev_check_init(&check, after_poll);
     ev_set_priority(&check, EV_MINPRI);

@@ -183,6 +183,7 @@ void scheduler_drain(void)
     scheduler.leaving = true;
     ev_prepare_stop(loop->ev, &scheduler.prepare);
     ev_timer_stop(loop->ev, &scheduler.collector);
+    loop_drain(loop);
     close_all_streams();
     ev_prepare_init(&scheduler.prepare, leaving);
     ev_prepare_start(loop->ev, &scheduler.prepare);
