@@ -293,7 +293,7 @@ describe("resolve refuses", function()
       "resolve: unknown option 'foo' %(known: family, servers, timeout, type%)" },
     ["an unknown type"] = { function() weir.resolve("x", { type = "NOPE" }) end, 'such as "MX"' },
     ["an unknown family"] = { function() weir.resolve("x", { family = 5 }) end, "4 or 6 expected" },
-    ["a name that is no string"] = { function() weir.resolve({}) end, "string expected" },
+    ["a name that is no string"] = { function() weir.resolve({}) end, "a string%) expected" },
   }
   for name, mistake in pairs(mistakes) do
     it(name .. ", raising", function()

@@ -140,7 +140,7 @@ static int type_option(lua_State *L, int options)
     const char *name = options_string(L, options, "type", NULL);
     int type = name ? dns_type(name) : -1;
     if (name && type < 0)
-        luaL_error(L,
+        call_error(L,
                    "bad option 'type' (a record type such as \"MX\", or "
                    "\"TYPE65280\", expected, got \"%s\")",
                    name);
@@ -158,7 +158,7 @@ static int family_option(lua_State *L, int options)
     case 6:
         return AF_INET6;
     default:
-        return luaL_error(L, "bad option 'family' (4 or 6 expected)");
+        return call_error(L, "bad option 'family' (4 or 6 expected)");
     }
 }
 
@@ -190,7 +190,8 @@ static int weir_resolve(lua_State *L)
     struct call call;
     size_t size;
     int error;
-    luaL_checktype(L, 1, LUA_TSTRING);
+    if (lua_type(L, 1) != LUA_TSTRING)
+        return argument_error(L, 1, "a name (a string) expected");
     const char *name = lua_tolstring(L, 1, &size);
     call_parse(L, &call, 2, known, "resolve");
     int type = type_option(L, call.options);

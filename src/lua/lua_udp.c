@@ -125,7 +125,7 @@ static int udp_receive_method(lua_State *L)
     uint64_t max =
         options_whole(L, call.options, "max", 1, LOOP_SCRATCH, LOOP_SCRATCH);
     if (box->receive)
-        return luaL_error(L, "receive: already receiving");
+        return call_error(L, "receive: already receiving");
     int refused = call_refused(L, &call);
     if (refused)
         return refused;
@@ -220,9 +220,8 @@ static int push_outcome(lua_State *L, const char *what, const char *target,
 static int udp_set_broadcast_method(lua_State *L)
 {
     int fd = lua_udp_check(L, 1)->datagram->fd;
-    luaL_checktype(L, 2, LUA_TBOOLEAN);
-    int error =
-        fd < 0 ? ERROR_CLOSED : udp_set_broadcast(fd, lua_toboolean(L, 2));
+    bool on = argument_boolean(L, 2);
+    int error = fd < 0 ? ERROR_CLOSED : udp_set_broadcast(fd, on);
     return push_outcome(L, "set_broadcast", "", error);
 }
 
@@ -237,7 +236,7 @@ static int find_interface(lua_State *L, int index, unsigned *found)
         return 0;
     }
     if (lua_type(L, index) != LUA_TSTRING)
-        luaL_argerror(L, index, "interface (a name or a number) expected");
+        argument_error(L, index, "interface (a name or a number) expected");
     *found = if_nametoindex(lua_tostring(L, index));
     return *found ? 0 : ENODEV;
 }
@@ -246,7 +245,9 @@ static int find_interface(lua_State *L, int index, unsigned *found)
 static int member(lua_State *L, const char *what, bool join)
 {
     int fd = lua_udp_check(L, 1)->datagram->fd;
-    const char *text = luaL_checkstring(L, 2);
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return argument_error(L, 2, "a group's address (a string) expected");
+    const char *text = lua_tostring(L, 2);
     unsigned interface;
     struct net_address group;
     int error = find_interface(L, 3, &interface);
@@ -345,7 +346,7 @@ static int read_options(lua_State *L, int index, struct lua_udp *box,
     options->hops = (int) options_whole(L, index, "ttl", 1, 255, 0);
     lua_getfield(L, index, "interface");
     if (!lua_isnil(L, -1) && !lua_isstring(L, -1))
-        luaL_error(L, "bad option 'interface' (a name or a number expected)");
+        call_error(L, "bad option 'interface' (a name or a number expected)");
     error = find_interface(L, lua_gettop(L), &options->interface);
     lua_pop(L, 1);
     return error;
@@ -381,18 +382,17 @@ static int weir_udp(lua_State *L)
     int index = lua_istable(L, 1) ? 1 : 2;
     const char *text = NULL;
     if (index == 2 && !lua_isnoneornil(L, 1)) {
-        luaL_checktype(L, 1, LUA_TSTRING);
+        if (lua_type(L, 1) != LUA_TSTRING)
+            return argument_error(L, 1, "an address (a string) expected");
         text = lua_tolstring(L, 1, &size);
     }
-    if (!lua_isnoneornil(L, index))
-        luaL_checktype(L, index, LUA_TTABLE);
+    bool given = argument_options(L, index);
     struct lua_udp *box = lua_newuserdata(L, sizeof *box);
     *box = (struct lua_udp){.timeout = -1};
     list_init(&box->errands);
     luaL_getmetatable(L, UDP_TYPE);
     lua_setmetatable(L, -2);
-    int error =
-        read_options(L, lua_istable(L, index) ? index : 0, box, &options);
+    int error = read_options(L, given ? index : 0, box, &options);
     int results = error ? open_failed(L, text, error, NULL)
                         : open_at(L, box, text, size, &options);
     if (results)

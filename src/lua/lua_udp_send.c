@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "event/resolver.h"
+#include "lua/arguments.h"
 #include "lua/lua_udp.h"
 
 /* One call that waits: for an address, then perhaps for the kernel. */
@@ -225,13 +226,15 @@ static int udp_send_method(lua_State *L)
     struct order order = {0};
     struct call call;
     size_t address_size = 0;
-    order.data = luaL_checklstring(L, 2, &order.size);
+    if (!lua_isstring(L, 2))
+        return argument_error(L, 2, "data (a string) expected");
+    order.data = lua_tolstring(L, 2, &order.size);
     bool addressed = lua_type(L, 3) == LUA_TSTRING;
     if (addressed)
         order.address = lua_tolstring(L, 3, &address_size);
     else if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3) &&
              !lua_isfunction(L, 3))
-        return luaL_argerror(L, 3, "address (a string) expected");
+        return argument_error(L, 3, "an address (a string) expected");
     call_parse(L, &call, addressed || lua_isnil(L, 3) ? 4 : 3, known, "send");
     return run(L, &call, box, &order, address_size);
 }
@@ -243,7 +246,8 @@ static int udp_connect_method(lua_State *L)
     struct order order = {.connects = true};
     struct call call;
     size_t address_size;
-    luaL_checktype(L, 2, LUA_TSTRING);
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return argument_error(L, 2, "an address (a string) expected");
     order.address = lua_tolstring(L, 2, &address_size);
     call_parse(L, &call, 3, known, "connect");
     return run(L, &call, box, &order, address_size);
