@@ -18,11 +18,13 @@ void lua_type_new(lua_State *L, const char *name, const luaL_Reg *methods,
 }
 
 static void (*const parts[])(lua_State *) = {
-    lua_host_open,      lua_context_open,     lua_task_open,    lua_stream_open,
-    lua_listener_open,  lua_resolve_open,     lua_timer_open,   lua_signal_open,
-    lua_udp_open,       lua_watch_open,       lua_queue_open,   lua_group_open,
-    lua_coroutine_open, lua_certificate_open, lua_process_open, lua_stdio_open,
-    lua_tls_open,       lua_fast_open,
+    lua_host_open,    lua_context_open,   lua_task_open,
+    lua_stream_open,  lua_listener_open,  lua_activation_open,
+    lua_resolve_open, lua_timer_open,     lua_signal_open,
+    lua_udp_open,     lua_watch_open,     lua_queue_open,
+    lua_group_open,   lua_coroutine_open, lua_certificate_open,
+    lua_process_open, lua_stdio_open,     lua_tls_open,
+    lua_fast_open,
 };
 
 /* Each is a chunk that is called with weir and core. */

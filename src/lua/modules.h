@@ -19,6 +19,7 @@ void lua_context_open(lua_State *L);
 void lua_task_open(lua_State *L);
 void lua_stream_open(lua_State *L);
 void lua_listener_open(lua_State *L);
+void lua_activation_open(lua_State *L);
 void lua_resolve_open(lua_State *L);
 void lua_udp_open(lua_State *L);
 void lua_timer_open(lua_State *L);
