@@ -44,7 +44,7 @@ http {
 local function nginx_command(_, port, _, tls)
   local path = ("%s/nginx-%d.conf"):format(build, port)
   local certificate = tls and ("ssl; ssl_certificate %s; " ..
-    "ssl_certificate_key %s"):format(tls.BENCH_CERT, tls.BENCH_KEY) or ""
+    "ssl_certificate_key %s; ssl_protocols TLSv1.3"):format(tls.BENCH_CERT, tls.BENCH_KEY) or ""
   local text = NGINX:gsub("@(%u+)@", {
     DIR = build,
     PORT = port,

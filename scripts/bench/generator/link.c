@@ -43,10 +43,13 @@ static int dial(int port)
     static unsigned turn;
     struct sockaddr_in to = loopback(port, INADDR_LOOPBACK);
     struct sockaddr_in from = loopback(0, INADDR_LOOPBACK + turn++ % 100);
+    struct timeval patience = {.tv_sec = 10};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
     if (fd < 0)
         fail("socket: %s", strerror(errno));
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0)
@@ -142,16 +145,25 @@ size_t link_send(struct link *link, const void *data, size_t size)
     return sent < 0 ? 0 : (size_t)sent;
 }
 
+/* A link that blocks does so for as long as dial says. */
+static size_t in_time(size_t moved)
+{
+    if (moved == 0)
+        fail("the server says nothing for 10 seconds");
+    return moved;
+}
+
 void link_receive_all(struct link *link, void *data, size_t size)
 {
     for (size_t have = 0; have < size;)
-        have += link_receive(link, (char *)data + have, size - have);
+        have += in_time(link_receive(link, (char *)data + have, size - have));
 }
 
 void link_send_all(struct link *link, const void *data, size_t size)
 {
     for (size_t done = 0; done < size;)
-        done += link_send(link, (const char *)data + done, size - done);
+        done += in_time(link_send(link, (const char *)data + done,
+                                  size - done));
 }
 
 void link_await(int port)

@@ -1,6 +1,7 @@
 /* The bare C server: `server SERVICE PORT [FILE | UPSTREAM]`, with BENCH_CERT
  * and BENCH_KEY in the environment for TLS. It listens on 127.0.0.1. PORT may
  * be fd:N, a socket that listens already. */
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -56,8 +57,11 @@ static int listen_on(const char *port)
                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int on = 1;
 
-    if (strncmp(port, "fd:", 3) == 0)
-        return atoi(port + 3);
+    if (strncmp(port, "fd:", 3) == 0) {
+        int given = atoi(port + 3);
+        fcntl(given, F_SETFL, O_NONBLOCK);
+        return given;
+    }
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
