@@ -48,7 +48,11 @@ void stream_arm(struct stream *stream, ev_io *watcher, ssize_t answer)
             return;
         ev_io_stop(stream->loop->ev, watcher);
     }
-    ev_io_set(watcher, stream->transport->fd, events);
+    /* ev_io_set would have the kernel told, even if it knows. */
+    if (watcher->fd == stream->transport->fd)
+        ev_io_modify(watcher, events);
+    else
+        ev_io_set(watcher, stream->transport->fd, events);
     ev_io_start(stream->loop->ev, watcher);
 }
 
@@ -162,6 +166,7 @@ struct stream *stream_new(struct loop *loop,
     plain_init(&stream->plain, -1);
     ev_init(&stream->reader, reader_ready);
     ev_init(&stream->writer, writer_ready);
+    stream->reader.fd = stream->writer.fd = -1;
     ev_init(&stream->linger, stream_linger_over);
     stream->reader.data = stream->writer.data = stream->linger.data = stream;
     stream->options = *options;

@@ -129,13 +129,17 @@ static void drain_begin(struct stream *stream)
 {
     struct net_address address;
     int fd = stream->transport->fd;
+    if (stream->peer_ended) {
+        stream_finish(stream);
+        return;
+    }
     bool socket = net_local_address(fd, &address);
     bool local = socket && address.as.any.sa_family == AF_UNIX;
     if (socket)
         shutdown(fd, local ? SHUT_RDWR : SHUT_WR);
     if (local)
         (void) drained(stream);
-    if (!socket || local || stream->peer_ended || stream->output_error) {
+    if (!socket || local || stream->output_error) {
         stream_finish(stream);
         return;
     }

@@ -317,6 +317,8 @@ static enum kind kind_of(int fd)
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof address;
     struct stat info;
+    if (fd < 0)
+        return PLAIN_FILE;
     if (getsockname(fd, (struct sockaddr *) &address, &length) == 0) {
         int family = address.ss_family;
         if (family == AF_INET || family == AF_INET6)
