@@ -63,7 +63,10 @@ static int set_option(lua_State *L, const char *name, int (*set)(int, bool),
     struct lua_stream *box = lua_stream_check(L, 1);
     int fd = box->stream->transport->fd;
     int error = fd < 0 ? 0 : set(fd, on);
-    if (error) {
+    /* Where there is no TCP there is nothing to set. */
+    bool none =
+        error == ENOTSOCK || error == EOPNOTSUPP || error == ENOPROTOOPT;
+    if (error && !none) {
         char target[NET_TEXT];
         lua_stream_target(box, target, sizeof target);
         lua_pushfstring(L, "%s %s: %s", name, target, error_text(error));
