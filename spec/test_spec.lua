@@ -59,6 +59,73 @@ describe("weir --test", function()
     assert.equal(1, status)
   end)
 
+  it("leaves a task's error to whoever joins it, sooner or later", function()
+    local output, status = run_spec([[
+      it("joins", function()
+        local task = weir.spawn(function() error("taken") end)
+        weir.sleep(0.005)
+        assert.equal("ETASK", (select(3, task:join())))
+      end)
+      it("does not", function()
+        task = weir.spawn(function() error("not taken") end)
+        weir.sleep(0)
+      end)]])
+    assert.matches("1 success / 0 failures / 1 error", output)
+    assert.matches("inner_spec.lua:7: not taken", output)
+    assert.is_nil(output:find(": taken", 1, true))
+    assert.equal(1, status)
+  end)
+
+  it("keeps the traceback of errors that happened elsewhere", function()
+    local output = run_spec([[
+      local function culprit() error("no luck") end
+      it("has a callback", function()
+        weir.after(0, function() culprit() end)
+        weir.sleep(0.005)
+      end)
+      it("has a task", function()
+        weir.spawn(function() culprit() end)
+        weir.sleep(0.005)
+      end)
+      it("fails itself", function() weir.sleep(0) culprit() end)]], "--verbose")
+    local count = select(2, output:gsub("in function 'culprit'", ""))
+    assert.equal(3, count)
+  end)
+
+  it("tells what else went wrong in a spec that failed", function()
+    local output, status = run_spec([[
+      it("fails twice", function()
+        weir.spawn(function() error("the cause") end)
+        weir.sleep(0)
+        error("the effect")
+      end)]])
+    assert.matches("0 successes / 0 failures / 1 error", output)
+    assert.matches("in the same spec: [^\n]*: the cause\n", output)
+    assert.matches("inner_spec.lua:4: the effect", output)
+    assert.equal(1, status)
+  end)
+
+  it("says how a spec hangs, instead of hanging for ever", function()
+    local output, status = run_spec([[
+      it("waits for nobody", function()
+        local value = weir.channel():get()
+        return value
+      end)]])
+    assert.matches("weir: deadlock: ", output)
+    assert.matches("task #1 %(main%): waiting in channel get", output)
+    assert.matches("inner_spec.lua:2: in ", output)
+    assert.equal(1, status)
+  end)
+
+  it("fails for an error that belongs to no spec", function()
+    local output, status = run_spec([[
+      setup(function() weir.after(0, function() error("of the setup") end) end)
+      it("is fine", function() weir.sleep(0.005) end)]])
+    assert.matches("1 success / 0 failures / 0 errors", output)
+    assert.matches("uncaught error.*of the setup", output)
+    assert.equal(1, status)
+  end)
+
   it("ends although a spec left something open", function()
     local output, status = run_spec([[
       it("listens", function() weir.listen("127.0.0.1:0", print) end)]])
