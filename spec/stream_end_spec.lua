@@ -125,6 +125,29 @@ transports.each("ending", function(pair, kind)
     end)
   end
 
+  -- The reads before it had emptied the kernel: that says nothing any more.
+  for _, watched in ipairs({ false, true }) do
+    it("reads what had come before a write failed, "
+      .. (watched and "" or "no ") .. "close callback set", function()
+      local over = weir.channel(9)
+      if watched then b:set_close_callback(function(_, code) over:put(code) end) end
+      a:write("first")
+      assert.equal("first", b:read_bytes(5, { timeout = 20 }))
+      b:write("never read")
+      b:flush()
+      a:write("last")
+      a:flush()
+      a:abort()
+      b:write("into the void", function() end)
+      assert.is_nil((b:flush({ timeout = 20 })))
+      assert.equal("last", b:read_bytes(4, { timeout = 20 }))
+      assert.equal("ECONNRESET", (select(3, b:read_bytes(1, { timeout = 20 }))))
+      assert.is_true(b:closed())
+      assert.equal("ECONNRESET", (select(3, b:write("x"))))
+      if watched then assert.equal("ECONNRESET", over:get({ timeout = 20 })) end
+    end)
+  end
+
   it("detaches the descriptor and what is buffered", function()
     if not transports.is_plain(kind) then
       assert.has_error(function() b:detach() end,

@@ -99,7 +99,7 @@ static void flush_call(struct loop_call *call)
         stream_handshake_step(stream);
     else if (!ev_is_active(&stream->writer))
         stream_flush(stream);
-    if (stream->watched)
+    if (stream->watched || stream->output_error)
         stream_settle(stream);
     stream_release(stream);
 }
@@ -114,8 +114,12 @@ static void again_call(struct loop_call *call)
         stream_drain_step(stream);
     else if (!ev_is_active(&stream->writer))
         stream_flush(stream);
-    if (stream->phase == STREAM_OPEN && stream->reading && !stream->next)
-        stream_read_progress(stream);
+    if (stream->phase == STREAM_OPEN && !stream->next) {
+        if (stream->reading)
+            stream_read_progress(stream);
+        else if (stream->watched)
+            stream_read_notice(stream);
+    }
     stream_release(stream);
 }
 
@@ -413,20 +417,39 @@ static int stream_over_now(const struct stream *stream)
     return ERROR_EOF;
 }
 
+/* The close callback comes after all that waits, and that includes what is
+ * still being sent. */
+static bool stream_all_told(const struct stream *stream)
+{
+    return stream_closed(stream) && !stream->ending && !stream->copy &&
+           (stream->phase > STREAM_FLUSHING || stream->output_error ||
+            outqueue_length(&stream->output) == 0) &&
+           list_empty(&stream->waiters) && list_empty(&stream->copies);
+}
+
+/* Without a close callback an error closes it too, the peer's end does not. */
 static void stream_check_over(struct stream *stream)
 {
-    if (!stream->watched || stream->told)
-        return;
     if (stream->phase == STREAM_OPEN) {
         int error = stream_over_now(stream);
-        if (error)
+        if (error && (stream->watched || error != ERROR_EOF))
             stream_fail(stream, error, NULL);
         return;
     }
-    if (!stream_closed(stream))
+    if (!stream->watched || stream->told || !stream_all_told(stream))
         return;
     stream->told = true;
     stream->events->over(stream, stream->over_error);
+}
+
+/* After a failed write only reading can tell whether more had arrived (R16),
+ * and no event has to come if nothing had. */
+static void watch_input(struct stream *stream)
+{
+    if (stream->output_error && !stream->transport->drained)
+        loop_next_turn(stream->loop, &stream->again_call);
+    else if (!ev_is_active(&stream->reader) || stream->transport->held)
+        stream_arm(stream, &stream->reader, IO_WANT_READ);
 }
 
 void stream_settle(struct stream *stream)
@@ -434,9 +457,8 @@ void stream_settle(struct stream *stream)
     stream_retain(stream);
     if (stream->watched && stream->phase == STREAM_OPEN && !stream->reading &&
         !stream->next && !stream->input_error && !stream->view &&
-        buffer_length(&stream->input) < stream->options.read_chunk_size &&
-        (!ev_is_active(&stream->reader) || stream->transport->held))
-        stream_arm(stream, &stream->reader, IO_WANT_READ);
+        buffer_length(&stream->input) < stream->options.read_chunk_size)
+        watch_input(stream);
     stream_check_over(stream);
     loop_hold(stream->loop, &stream->holding, stream_keeps_host(stream));
     stream_release(stream);

@@ -120,6 +120,7 @@ struct stream {
     bool scratched;  /* `view` is in the loop's scratch buffer */
     bool shut;       /* our side is to end once the output is empty */
     bool shut_done;  /* it has ended */
+    bool ending;     /* those who wait are being told that it closes */
     bool peer_ended; /* the transport said so: an end or an error */
     bool reset;      /* close so that the peer sees a reset */
     bool watched;    /* a close callback waits for `over` */

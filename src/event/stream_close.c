@@ -18,6 +18,7 @@ static void stream_end(struct stream *stream, int error, const char *reason)
     enum stream_phase before = stream->phase;
     stream->over_error = error;
     stream->phase = STREAM_FLUSHING;
+    stream->ending = true;
     list_remove(&stream->again_call.link);
     ev_io_stop(stream->loop->ev, &stream->reader);
     if (reason || before == STREAM_HANDSHAKE)
@@ -35,6 +36,7 @@ static void stream_end(struct stream *stream, int error, const char *reason)
     }
     if (before < STREAM_HANDSHAKE)
         stream->phase = STREAM_CLOSED;
+    stream->ending = false;
 }
 
 static void stream_close_for(struct stream *stream, int error,
@@ -158,6 +160,7 @@ void stream_close_step(struct stream *stream)
         if (stream_sendable(stream) > 0 && !stream->output_error)
             return;
         stream->phase = STREAM_ENDING;
+        stream_settle(stream);
     }
     if (stream->phase != STREAM_ENDING)
         return;

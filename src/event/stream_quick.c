@@ -5,8 +5,9 @@
 /* Would a change make the stream over (R17), or might it? */
 static bool may_be_over(const struct stream *stream)
 {
-    return stream->watched && (stream->phase != STREAM_OPEN ||
-                               stream->input_error || stream->output_error);
+    return stream->output_error ||
+           (stream->watched &&
+            (stream->phase != STREAM_OPEN || stream->input_error));
 }
 
 /* Takes `size` bytes out; a block that is empty now stays for a while. */

@@ -108,6 +108,8 @@ static ssize_t transport_read(struct stream *stream, void *data, size_t size)
     ssize_t count = transport->class->read(transport, data, size);
     if (count > 0)
         stream_budget_use(&stream->read_budget, (size_t) count);
+    if (count > 0 && stream->output_error)
+        transport->drained = false; /* the reset comes behind it (R16) */
     /* A read may have had to write (R32). */
     if (transport->unsent && !ev_is_active(&stream->writer))
         loop_before_wait(stream->loop, &stream->flush_call);
@@ -303,7 +305,7 @@ void stream_consume(struct stream *stream)
     stream->view = NULL;
     forget_match(stream);
     /* Later: whoever read is told first that the stream is over (R17). */
-    if (stream->watched)
+    if (stream->watched || stream->output_error)
         loop_before_wait(stream->loop, &stream->flush_call);
 }
 

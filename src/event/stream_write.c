@@ -87,6 +87,7 @@ void stream_output_failed(struct stream *stream, int error)
 {
     stream_retain(stream);
     stream->output_error = error;
+    stream->transport->drained = false;
     stream_keep_reason(stream, NULL);
     ev_io_stop(stream->loop->ev, &stream->writer);
     outqueue_clear(&stream->output);

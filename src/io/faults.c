@@ -14,6 +14,7 @@ struct faults {
     uint64_t random; /* its state */
     uint64_t moved;  /* bytes, both ways */
     ssize_t ahead;   /* what a read ahead gave: `byte`, an end or a failure */
+    int ahead_error;
     bool has_ahead;
     char byte;
     bool gone; /* the connection was reset */
@@ -80,6 +81,7 @@ static void look_ahead(struct faults *faults)
     ssize_t count = inner->class->read(inner, &faults->byte, 1);
     faults->has_ahead = count != IO_WANT_READ && count != IO_WANT_WRITE;
     faults->ahead = count;
+    faults->ahead_error = inner->error;
 }
 
 static ssize_t take_ahead(struct faults *faults, char *data)
@@ -87,7 +89,9 @@ static ssize_t take_ahead(struct faults *faults, char *data)
     faults->has_ahead = false;
     if (faults->ahead > 0)
         *data = faults->byte;
-    return moved(faults, faults->ahead);
+    ssize_t count = moved(faults, faults->ahead);
+    faults->transport.error = faults->ahead_error;
+    return count;
 }
 
 static ssize_t faults_read(struct transport *transport, void *data, size_t size)
