@@ -1,6 +1,7 @@
 -- start_tls: an open stream becomes an encrypted one (R34).
 local certificates = require "spec.support.certificates"
 local peers = require "spec.support.tls"
+local run = require "spec.support.weir"
 
 local server, client = certificates.both()
 server.server = true
@@ -211,6 +212,16 @@ describe("start_tls", function()
     local theirs = done:get({ timeout = 5 })
     assert.equal("ETLS", theirs[3])
     assert.matches("unknown ca", theirs[2], 1, true)
+  end)
+
+  it("is a deadlock where nobody can answer", function()
+    local _, err, status = run.run({ "-e", [[
+      local a, b = weir.pair()
+      a:start_tls({ verify = false })
+      print(b) ]] })
+    assert.equal(1, status)
+    assert.matches("deadlock", err, 1, true)
+    assert.matches("start_tls", err, 1, true)
   end)
 
   it("takes a context too", function()

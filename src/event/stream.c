@@ -390,7 +390,8 @@ static bool stream_keeps_host(const struct stream *stream)
 {
     if (stream->unref || stream->phase == STREAM_CLOSED)
         return false;
-    if (stream_closed(stream) || stream->phase == STREAM_HANDSHAKE)
+    if (stream_closed(stream) ||
+        (stream->phase == STREAM_HANDSHAKE && stream->busy))
         return true;
     if (outqueue_length(&stream->output) > 0 && !stream->output_error)
         return stream->phase != STREAM_IDLE;

@@ -128,7 +128,6 @@ struct stream {
     bool told;       /* `over` was called */
     bool unref;      /* does not keep the host */
     bool holding;
-    bool paired; /* the other end is in this process too */
     bool shared; /* the descriptor is a standard one, and not ours alone */
     bool left;   /* the host ends, and leaves a shared descriptor open */
     bool eager;  /* sends what is written at once */
@@ -221,7 +220,7 @@ int stream_detach(struct stream *stream);
 /* Watches for the end (R17): events->over comes once the stream is over,
  * later, never inside this call. */
 void stream_watch(struct stream *stream, bool watch);
-/* The listener's handler began or returned. */
+/* The listener's handler began or returned; or it waits for the handshake. */
 void stream_set_busy(struct stream *stream, bool busy);
 void stream_set_unref(struct stream *stream, bool unref);
 

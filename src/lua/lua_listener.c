@@ -66,6 +66,7 @@ static void start_handshake(lua_State *L, struct lua_listener *box,
     lua_pop(L, 1);
     connection->listener = box;
     box->shaking++;
+    stream_set_busy(stream, true);
     stream_open(stream, fd, lua_tls_server(connection, fd, NULL, 0));
     if (box->handshake_timeout < 1e9)
         stream_handshake_timeout(stream, box->handshake_timeout);

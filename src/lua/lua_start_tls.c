@@ -241,8 +241,7 @@ static int stream_start_tls(lua_State *L)
     stream_handshake(stream, start_transport(box, server));
     box->ready = call_wait(L, &call, &start_class, box->timeout);
     box->ready->object = box;
-    if (stream->unref)
-        operation_unref(box->ready, true);
+    lua_stream_hold(box, box->ready);
     return call_suspend(L, &call, 1);
 }
 
