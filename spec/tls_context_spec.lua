@@ -247,10 +247,13 @@ describe("sessions", function()
         second.session = assert(a:tls_info().session)
         a:abort()
         b:abort()
+        local served = false
         local listener = weir.listen("127.0.0.1:0", { tls = server },
-          function(stream) stream:abort() end)
+          function() served = true end)
         local stream, message, code = weir.connect(listener:address(), { tls = second })
+        peers.wait(function() return listener:stats().failed_handshakes == 1 end)
         listener:close()
+        assert.is_false(served)
         assert.is_nil(stream)
         assert.equal("ETLS", code)
         return message

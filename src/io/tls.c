@@ -258,6 +258,8 @@ static ssize_t check_peer(struct tls *tls)
         tls->established = true;
         return IO_END;
     }
+    /* Our Finished stays here: it would tell the server that all is well. */
+    tls_bio_discard();
     keep_reason(tls, memory_format("%s", tls->verify_words));
     tls->broken = true;
     return transport_fail(&tls->transport, ERROR_TLS);

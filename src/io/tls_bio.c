@@ -219,6 +219,11 @@ void tls_bio_begin(struct tls *tls, size_t limit)
     received.start = received.end = gathered.length = 0;
 }
 
+void tls_bio_discard(void)
+{
+    gathered.length = 0;
+}
+
 bool tls_bio_more(const struct tls *tls)
 {
     return received.start < received.end || buffer_length(&tls->input) > 0;

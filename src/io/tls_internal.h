@@ -95,6 +95,8 @@ bool tls_bio_more(const struct tls *tls);
 bool tls_bio_written(void);
 /* Gives the descriptor what was written: all that it takes. */
 void tls_bio_send(struct tls *tls);
+/* Forgets what was written since begin. */
+void tls_bio_discard(void);
 /* Keeps what was written, for later. */
 void tls_bio_keep(struct tls *tls);
 /* How many bytes can be written between begin and end and still leave in one
