@@ -95,6 +95,27 @@ describe("a client with ocsp", function()
     end)
   end
 
+  it("misses a response when the certificate says that there must be one", function()
+    local output, status = support.run({ "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+      "ec_paramgen_curve:P-256", "-nodes", "-keyout", path("must.key"), "-out", path("must.pem"),
+      "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+      "-addext", "tlsfeature=status_request" })
+    assert.equal(0, status, output)
+    local tls = { cert = path("must.pem"), key = path("must.key") }
+    local listener = assert(weir.listen("127.0.0.1:0", { tls = tls },
+      function(stream) stream:close() end))
+    local function connect(wish)
+      local stream, message = weir.connect(listener:address(), { connect_timeout = LIMIT,
+        tls = { ca = path("must.pem"), ocsp = wish } })
+      if stream then stream:abort() end
+      return stream and true or message
+    end
+    contains("OCSP: the server sent no response, and its certificate says that it must",
+      connect("request"))
+    assert.is_true(connect(nil))
+    listener:close()
+  end)
+
   it("refuses one that the responder does not know", function()
     contains("OCSP: the responder does not know the certificate CN=localhost ETLS",
       handshake(ocsp.respond(folder, ec.cert, nil), "request"))

@@ -190,11 +190,12 @@ static void visit_fingerprint(const struct tls_certificate_visitor *visitor,
     unsigned char digest[EVP_MAX_MD_SIZE];
     char text[EVP_MAX_MD_SIZE * 3 + 1] = "";
     unsigned size = 0;
+    size_t length = 0;
     X509_digest(certificate, EVP_sha256(), digest, &size);
-    for (unsigned i = 0; i < size; i++)
-        snprintf(text + i * 3, 4, "%02X:", digest[i]);
+    for (unsigned i = 0; i < size; i++, length += 3)
+        snprintf(text + length, 4, "%02X:", digest[i]);
     visitor->text(visitor->context, "fingerprint", text,
-                  size > 0 ? size * 3 - 1 : 0);
+                  length > 0 ? length - 1 : 0);
 }
 
 static void visit_key(const struct tls_certificate_visitor *visitor,

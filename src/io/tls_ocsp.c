@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,17 +183,42 @@ static char *check_response(SSL *ssl, OCSP_BASICRESP *basic)
                         sk_X509_value(chain, last > 0 ? 1 : 0));
 }
 
+/* "Must staple" (RFC 7633): whoever got hold of the key of a certificate that
+ * was revoked must not get by without a response. */
+static bool demands_response(SSL *ssl)
+{
+    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+    X509 *certificate = sk_X509_num(chain) > 0 ? sk_X509_value(chain, 0) : NULL;
+    TLS_FEATURE *features =
+        certificate ? X509_get_ext_d2i(certificate, NID_tlsfeature, NULL, NULL)
+                    : NULL;
+    bool demands = false;
+    for (int i = 0; i < sk_ASN1_INTEGER_num(features); i++)
+        if (ASN1_INTEGER_get(sk_ASN1_INTEGER_value(features, i)) ==
+            TLSEXT_TYPE_status_request)
+            demands = true;
+    TLS_FEATURE_free(features);
+    return demands;
+}
+
+static char *no_response(SSL *ssl, enum tls_ocsp wish)
+{
+    if (wish == TLS_OCSP_REQUIRE)
+        return memory_format("OCSP: the server sent no response, and one is "
+                             "required");
+    if (demands_response(ssl))
+        return memory_format("OCSP: the server sent no response, and its "
+                             "certificate says that it must");
+    return NULL;
+}
+
 /* Why the handshake must fail; NULL if it need not. */
 static char *check(SSL *ssl, enum tls_ocsp wish)
 {
     const unsigned char *data = NULL;
     long size = SSL_get_tlsext_status_ocsp_resp(ssl, &data);
-    if (!data || size <= 0) {
-        if (wish < TLS_OCSP_REQUIRE)
-            return NULL;
-        return memory_format("OCSP: the server sent no response, and one is "
-                             "required");
-    }
+    if (!data || size <= 0)
+        return no_response(ssl, wish);
     OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &data, size);
     if (!response)
         return memory_format("OCSP: response is malformed");
@@ -204,6 +230,8 @@ static char *check(SSL *ssl, enum tls_ocsp wish)
     else if (wish == TLS_OCSP_REQUIRE)
         words = memory_format("OCSP: the responder said only: %s",
                               OCSP_response_status_str(status));
+    else
+        words = no_response(ssl, wish);
     OCSP_BASICRESP_free(basic);
     OCSP_RESPONSE_free(response);
     return words;

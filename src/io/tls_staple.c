@@ -13,7 +13,7 @@
 #include "base/memory.h"
 
 /* What a response may have at most; real ones have one or two KiB. */
-#define SIZE_MOST (256 * 1024)
+#define SIZE_MOST ((size_t) 262144)
 
 /* Seconds that clocks may differ. */
 #define SKEW 300
