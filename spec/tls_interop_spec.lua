@@ -169,6 +169,50 @@ describe("openssl s_client", function()
     listener:close()
   end)
 
+  it("updates its keys, and weir's, while much goes both ways", function()
+    local data = {}
+    for i = 1, 200000 do data[i] = ("line %d of many\n"):format(i) end
+    data = table.concat(data)
+    local pair, heard = certificates.ec, weir.channel(1)
+    local listener = assert(weir.listen("127.0.0.1:0", { tls = pair, timeout = LIMIT },
+      function(stream)
+        local sending = weir.spawn(function() return stream:write(data) end)
+        local lines = {}
+        for line in stream:lines() do lines[#lines + 1] = line end
+        heard:put(lines)
+        sending:join()
+        stream:close()
+      end))
+    local process = assert(weir.process({ "openssl", "s_client", "-quiet", "-no_ign_eof", "-connect",
+      (listener:address()) }, { stderr = "null" }))
+    -- What one read of its brings after a command is lost with it.
+    local first = assert(process.stdout:read_bytes(100000, { timeout = LIMIT }))
+    local typing = weir.spawn(function()
+      for i = 1, 20 do
+        process.stdin:write(i % 3 == 0 and "k\n" or "K\n")
+        weir.sleep(0.005)
+        process.stdin:write("typed " .. i .. "\n")
+        weir.sleep(0.005)
+      end
+      return true
+    end)
+    local rest = assert(process.stdout:read_bytes(#data - #first, { timeout = LIMIT }))
+    assert.is_true(first .. rest == data)
+    assert.is_true(typing:join())
+    process:kill()
+    process:wait({ timeout = LIMIT })
+    process.stdin:close()
+    process.stdout:close()
+    listener:close()
+    local last = 0
+    for _, line in ipairs(heard:get({ timeout = LIMIT })) do
+      local number = tonumber(line:match("^typed (%d+)$"))
+      assert.is_true(number and number > last, line)
+      last = number
+    end
+    assert.is_true(last > 0)
+  end)
+
   it("may not renegotiate", function()
     local pair = certificates.ec
     local lines, codes = {}, {}
