@@ -39,6 +39,10 @@ end
 
 local function tcp(options) return over("127.0.0.1:0", options) end
 
+local function tls_1_3(options)
+  return over("127.0.0.1:0", options, certificates.both({ min_version = "1.3" }))
+end
+
 M.list = {
   { name = "tcp", pair = tcp },
   { name = "tcp6", pair = function(options) return over("[::1]:0", options) end },
@@ -48,14 +52,13 @@ M.list = {
   { name = "TLS 1.2", pair = function(options)
     return over("127.0.0.1:0", options, certificates.both({ max_version = "1.2" }))
   end },
-  { name = "TLS 1.3", pair = function(options)
-    return over("127.0.0.1:0", options, certificates.both({ min_version = "1.3" }))
-  end },
+  { name = "TLS 1.3", pair = tls_1_3 },
   { name = "pair", pair = function(options) return weir.pair(options) end },
   -- Small pieces and many waits; large pieces that come with the end.
   { name = "faults 1", pair = faulty(tcp, { seed = 1, most = 1000, wait = 3 }) },
   { name = "faults 2", pair = faulty(tcp, { seed = 2, wait = 4, join = true }) },
   { name = "faults 3", pair = faulty(weir.pair, { seed = 3, most = 3000, wait = 9, join = true }) },
+  { name = "faults 4", pair = faulty(tls_1_3, { seed = 5, most = 9000, wait = 3 }) },
 }
 
 local plain = { tcp = true, tcp6 = true, unix = true, pair = true }
