@@ -180,6 +180,37 @@ describe("listen on", function()
   end)
 end)
 
+describe("reuse_port", function()
+  it("spreads connections over three processes", function()
+    local first = assert(weir.listen("127.0.0.1:0", { reuse_port = true }, hello))
+    local address, workers = first:address(), {}
+    for i = 1, 3 do
+      workers[i] = assert(weir.process({ binary, "-e", ([[
+        weir.listen(%q, { reuse_port = true }, function(stream)
+          stream:write("worker %d")
+          stream:close()
+        end)
+        print("ready")
+        io.stdout:flush()
+      ]]):format(address, i) }))
+    end
+    for _, worker in ipairs(workers) do assert.equal("ready\n", worker.stdout:read_until("\n", { timeout = T })) end
+    first:close()
+    local seen, count = {}, 0
+    for _ = 1, 1000 do
+      local name = greeted(address)
+      count = seen[name] and count or count + 1
+      seen[name] = true
+      if count == 3 then break end
+    end
+    assert.same({ ["worker 1"] = true, ["worker 2"] = true, ["worker 3"] = true }, seen)
+    for _, worker in ipairs(workers) do
+      worker:kill("TERM")
+      assert.same({ "exit", 0 }, { worker:wait({ timeout = T }) })
+    end
+  end)
+end)
+
 describe("listen raises", function()
   for pattern, mistake in pairs({
     ["an address %(a string%) expected"] = function() weir.listen(80, nobody) end,

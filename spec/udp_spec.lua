@@ -1,5 +1,6 @@
 -- Datagram sockets, on loopback.
 
+local dns = require("spec.support.dns")
 local netns = require("spec.support.netns")
 
 local T = { timeout = 10 }
@@ -255,10 +256,28 @@ describe("udp addresses", function()
     assert.equal("later", server:receive(T))
     assert.is_true(client:connect(to, T))
     assert.equal(server:local_address(), client:peer_address())
-    local message = fails("ENOTFOUND", client:send("x", "no-such-host.invalid:9", T))
-    assert.equal("send no-such-host.invalid:9: Name not found", message)
     server:close()
     client:close()
+  end)
+
+  it("may be names that DNS knows, and say so when it does not", function()
+    local names = dns.serve_zone({ ["here.test"] = { A = { dns.ip("127.0.0.1") } } })
+    local server = open("127.0.0.1:0")
+    local port = server:local_address():match("%d+$")
+    for _, address in ipairs({ "127.0.0.1:0", ":0" }) do
+      local client = open(address)
+      assert(dns.with(names, client.send, client, "by name", "here.test:" .. port, T))
+      assert.equal("by name", server:receive(T))
+      assert.equal("send nobody.test:9: Name not found",
+        fails("ENOTFOUND", dns.with(names, client.send, client, "x", "nobody.test:9", T)))
+      client:close()
+    end
+    local six = open("[::1]:0")
+    assert.equal("connect here.test:9: No record of that type",
+      fails("ENODATA", dns.with(names, six.connect, six, "here.test:9", T)))
+    six:close()
+    server:close()
+    names.close()
   end)
 
   it("that are looked up when the socket is closed fail with ECLOSED", function()
