@@ -352,26 +352,27 @@ static int read_options(lua_State *L, int index, struct lua_udp *box,
     return error;
 }
 
-static int open_at(lua_State *L, struct lua_udp *box, const char *text,
-                   size_t size, const struct udp_options *options)
+/* NULL with an errno, and perhaps with words for it. */
+static struct datagram *open_at(const char *text, size_t size,
+                                const struct udp_options *options, int *error,
+                                const char **words)
 {
+    struct datagram *datagram = NULL;
     struct net_target target;
-    const char *expected;
-    int error;
     if (!text) {
-        error = datagram_open(&box->datagram, task_loop(), NULL, options);
-    } else if (!net_parse(&target, text, size, &expected)) {
-        return open_failed(L, text, EINVAL, expected);
+        *error = datagram_open(&datagram, task_loop(), NULL, options);
+    } else if (!net_parse(&target, text, size, words)) {
+        *error = EINVAL;
     } else if (target.kind == TARGET_FD) {
-        error = datagram_adopt(&box->datagram, task_loop(), target.fd, options);
+        *error = datagram_adopt(&datagram, task_loop(), target.fd, options);
+    } else if (target.tls || !net_complete(&target)) {
+        *error = EINVAL;
+        *words = "the IP address of an interface expected";
     } else {
-        if (!net_complete(&target) || target.tls)
-            return open_failed(L, text, EINVAL,
-                               "the IP address of an interface expected");
-        error = datagram_open(&box->datagram, task_loop(), &target.address,
-                              options);
+        *error =
+            datagram_open(&datagram, task_loop(), &target.address, options);
     }
-    return error ? open_failed(L, text, error, NULL) : 0;
+    return datagram;
 }
 
 /* weir.udp([address], [options]) → socket */
@@ -380,7 +381,7 @@ static int weir_udp(lua_State *L)
     struct udp_options options;
     size_t size = 0;
     int index = lua_istable(L, 1) ? 1 : 2;
-    const char *text = NULL;
+    const char *text = NULL, *words = NULL;
     if (index == 2 && !lua_isnoneornil(L, 1)) {
         if (lua_type(L, 1) != LUA_TSTRING)
             return argument_error(L, 1, "an address (a string) expected");
@@ -393,10 +394,11 @@ static int weir_udp(lua_State *L)
     luaL_getmetatable(L, UDP_TYPE);
     lua_setmetatable(L, -2);
     int error = read_options(L, given ? index : 0, box, &options);
-    int results = error ? open_failed(L, text, error, NULL)
-                        : open_at(L, box, text, size, &options);
-    if (results)
-        return results;
+    if (error)
+        return open_failed(L, text, error, NULL);
+    box->datagram = open_at(text, size, &options, &error, &words);
+    if (!box->datagram)
+        return open_failed(L, text, error, words);
     box->datagram->owner = box;
     box->datagram->received = received;
     return 1;

@@ -101,7 +101,7 @@ static void found(void *owner, int error, const struct net_address *addresses,
         if (error == 0 || error == DATAGRAM_WAIT)
             break;
     }
-    if (error == DATAGRAM_WAIT)
+    if (send)
         await_room(errand, send);
     else
         errand_end(errand, error);
@@ -206,7 +206,7 @@ static int run(lua_State *L, struct call *call, struct lua_udp *box,
     int error =
         carry_out(box, order->connects, order->data, order->size,
                   order->address ? &order->target.address : NULL, &send);
-    if (error == DATAGRAM_WAIT) {
+    if (send) {
         struct errand *errand = errand_new(box, order, 0);
         await_room(errand, send);
         return wait(L, call, errand);
@@ -262,15 +262,14 @@ void lua_udp_unref_errands(struct lua_udp *box, bool unref)
 
 void lua_udp_fail_errands(struct lua_udp *box)
 {
-    while (!list_empty(&box->errands))
-        errand_end(list_entry(box->errands.next, struct errand, link),
-                   ERROR_CLOSED);
+    for (struct list *link; (link = list_pop(&box->errands));)
+        errand_end(list_entry(link, struct errand, link), ERROR_CLOSED);
 }
 
 void lua_udp_drop_errands(struct lua_udp *box)
 {
-    while (!list_empty(&box->errands))
-        errand_free(list_entry(box->errands.next, struct errand, link));
+    for (struct list *link; (link = list_pop(&box->errands));)
+        errand_free(list_entry(link, struct errand, link));
 }
 
 void lua_udp_send_methods(lua_State *L)
