@@ -54,6 +54,14 @@ function M.free_port()
   return port
 end
 
+--- Hundredths of a second of processor time that a process has used (Linux).
+function M.used(pid)
+  local file = assert(io.open(("/proc/%d/stat"):format(pid)))
+  local user, system = file:read("*a"):match("%) %S" .. (" %S+"):rep(10) .. " (%d+) (%d+)")
+  file:close()
+  return tonumber(user) + tonumber(system)
+end
+
 --- Runs a command to its end: what it printed on both outputs, and its status.
 --- `input` is its standard input; it ends after that, or, with `stay`, stays
 --- open until the command ends.
@@ -79,7 +87,7 @@ function M.serve(argv, options)
     { stdout = options.stdout or "null", stderr = "null" }))
   local address = "127.0.0.1:" .. port
   local probe
-  for _ = 1, 500 do
+  for _ = 1, 2000 do
     probe = weir.connect(address, { timeout = LIMIT })
     if probe then break end
     weir.sleep(0.01)
