@@ -126,7 +126,7 @@ static void exhausted(struct listener *listener, int error)
     net_format(&listener->address, text, sizeof text);
     report_line("weir: accept on %s: %s; new connections wait", text,
                 error_text(error));
-    lua_gc(task_state(), LUA_GCCOLLECT, 0);
+    collector_all();
 }
 
 const struct listener_events lua_listener_events = {accepted, exhausted};

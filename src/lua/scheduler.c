@@ -9,51 +9,6 @@
 #include "io/standard.h"
 #include "lua/task_internal.h"
 
-/* Seconds between collector steps of an idle host. */
-#define COLLECT_INTERVAL 0.1
-#define COLLECT_STEP 400
-/* Full cycles after the last thing that ran: finalizers need a second one. */
-#define COLLECT_CYCLES 2
-
-static int collect_step(lua_State *L)
-{
-    if (lua_gc(L, LUA_GCSTEP, COLLECT_STEP))
-        scheduler.cycles--;
-    return 0;
-}
-
-static int collect_all(lua_State *L)
-{
-    lua_gc(L, LUA_GCCOLLECT, 0);
-    return 0;
-}
-
-/* Finalizers run here, and what they raise ends here. */
-static void collect(lua_CFunction how)
-{
-    lua_State *L = scheduler.L;
-    if (lua_cpcall(L, how, NULL) == 0)
-        return;
-    report_line("weir: error in a finalizer (__gc): %s", report_text(L, L));
-    lua_settop(L, 0);
-    scheduler.failures++;
-}
-
-static void collector_tick(struct ev_loop *ev, ev_timer *timer, int events)
-{
-    (void) events;
-    collect(collect_step);
-    loop_free_graves(scheduler.loop);
-    if (scheduler.cycles <= 0)
-        ev_timer_stop(ev, timer);
-}
-
-void scheduler_idle_open(void)
-{
-    ev_init(&scheduler.collector, collector_tick);
-    ev_set_priority(&scheduler.collector, EV_MINPRI);
-}
-
 /* --- the end -------------------------------------------------------------- */
 
 static bool waits_for_ever(const struct task *task)
@@ -80,7 +35,7 @@ static void nothing_left(void)
         list_empty(&scheduler.operations) && list_empty(&loop->streams);
     if (!settled && scheduler.quiet < 3) {
         if (scheduler.quiet++ == 1)
-            collect(collect_all);
+            collector_all();
         loop_stay_awake(loop);
         return;
     }
@@ -99,12 +54,7 @@ void scheduler_idle(bool ran)
         scheduler.quiet = 0;
         return;
     }
-    if (ran)
-        scheduler.cycles = COLLECT_CYCLES;
-    if (scheduler.cycles > 0 && !ev_is_active(&scheduler.collector)) {
-        ev_timer_set(&scheduler.collector, COLLECT_INTERVAL, COLLECT_INTERVAL);
-        ev_timer_start(loop->ev, &scheduler.collector);
-    }
+    collector_idle(ran);
     if (ran || loop->stirred || loop->holds > 0)
         scheduler.quiet = 0;
     loop->stirred = false;
@@ -182,7 +132,7 @@ void scheduler_drain(void)
     struct loop *loop = scheduler.loop;
     scheduler.leaving = true;
     ev_prepare_stop(loop->ev, &scheduler.prepare);
-    ev_timer_stop(loop->ev, &scheduler.collector);
+    collector_close();
     loop_drain(loop);
     close_all_streams();
     ev_prepare_init(&scheduler.prepare, leaving);

@@ -183,8 +183,10 @@ static void task_run(struct task *task)
     task->state = TASK_RUNNING;
     task->cancelling = false;
     report_forget_traceback();
+    collector_on();
     int status = lua_resume(L, task->arguments);
     scheduler.current = NULL;
+    collector_off();
     if (status != LUA_YIELD)
         task_ended(task, status != 0);
     else if (task->yielded)
@@ -262,5 +264,5 @@ void scheduler_open(lua_State *L, struct loop *loop)
     scheduler.exit_status = -1;
     ev_prepare_init(&scheduler.prepare, turn);
     ev_prepare_start(loop->ev, &scheduler.prepare);
-    scheduler_idle_open();
+    collector_open();
 }

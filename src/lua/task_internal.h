@@ -82,9 +82,7 @@ struct scheduler {
     bool draining; /* R24: nothing new, only what is under way */
     bool leaving;  /* scheduler_drain runs */
     ev_prepare prepare;
-    ev_timer collector;
-    int cycles; /* collector cycles still to finish while idle */
-    int quiet;  /* turns in which nothing could happen */
+    int quiet; /* turns in which nothing could happen */
     /* Registry references: thread → true; operation anchors; a list of tasks
      * that failed under patient guards. */
     int threads, anchors, unjoined;
@@ -140,7 +138,15 @@ void task_keep_error(struct task *task);
 
 /* scheduler.c */
 void task_main_failed(const char *traceback);
-void scheduler_idle_open(void);
+/* collector.c: it works while Lua code runs, and not otherwise */
+void collector_open(void);
+void collector_close(void);
+void collector_on(void);
+void collector_off(void);
+/* A whole cycle, now. */
+void collector_all(void);
+/* Nothing runs: an idle host collects what is left in the background. */
+void collector_idle(bool ran);
 /* At a turn's end: may the host sleep, collect, end? */
 void scheduler_idle(bool ran);
 

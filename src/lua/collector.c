@@ -1,0 +1,123 @@
+/* When Lua's collector works.
+ *
+ * It calls finalizers, and LuaJIT hands what these raise to whoever happened to
+ * allocate: in Lua code that is an error like any other, in the host's own code
+ * nothing would catch it. So the collector rests while no Lua code runs. What
+ * it is behind with is made up for after each resumption, by its own measure
+ * and in a protected call; while Lua code runs it only guards against one
+ * resumption that doubles the memory. */
+#include "event/stream.h"
+#include "lua/scheduler.h"
+#include "lua/task_internal.h"
+
+/* KiB that are allocated before the collector takes its next step. */
+#define STEP 32
+/* Seconds between its steps while the host is idle, and KiB of each. */
+#define IDLE_INTERVAL 0.1
+#define IDLE_STEP 400
+/* Full cycles after the last thing that ran: finalizers need a second one. */
+#define IDLE_CYCLES 2
+
+static struct {
+    int last;     /* KiB in use at its last step */
+    int due;      /* KiB in use at which it takes the next one */
+    int step;     /* KiB to make up for */
+    bool stopped; /* by the script: collectgarbage("stop") */
+    int cycles;   /* still to finish while idle */
+    ev_timer idle;
+} collector;
+
+/* As with Lua's own: a cycle begins when so much is in use again, in percent
+ * of what the former one left. */
+static int pause_of(lua_State *L)
+{
+    int percent = lua_gc(L, LUA_GCSETPAUSE, 200);
+    lua_gc(L, LUA_GCSETPAUSE, percent);
+    return percent;
+}
+
+static int take_step(lua_State *L)
+{
+    bool finished = lua_gc(L, LUA_GCSTEP, collector.step);
+    int used = lua_gc(L, LUA_GCCOUNT, 0);
+    collector.last = used;
+    collector.due = finished ? used / 100 * pause_of(L) + STEP : used + STEP;
+    collector.cycles -= finished;
+    return 0;
+}
+
+static int take_all(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return 0;
+}
+
+/* A finalizer that raises cuts the work off, and is not called again. */
+static void collect(lua_CFunction how)
+{
+    lua_State *L = scheduler.L;
+    while (lua_cpcall(L, how, NULL) != 0) {
+        report_line("weir: error in a finalizer (__gc): %s", report_text(L, L));
+        lua_pop(L, 2);
+        scheduler.failures++;
+    }
+    lua_gc(L, LUA_GCSTOP, 0);
+}
+
+void collector_all(void)
+{
+    collect(take_all);
+}
+
+void collector_on(void)
+{
+    if (!collector.stopped)
+        lua_gc(scheduler.L, LUA_GCRESTART, -1);
+}
+
+void collector_off(void)
+{
+    lua_State *L = scheduler.L;
+    collector.stopped = !lua_gc(L, LUA_GCISRUNNING, 0);
+    lua_gc(L, LUA_GCSTOP, 0);
+    int used = lua_gc(L, LUA_GCCOUNT, 0);
+    if (used < collector.due || collector.stopped)
+        return;
+    collector.step = used > collector.last ? used - collector.last : STEP;
+    collector.due = used + STEP;
+    collect(take_step);
+}
+
+/* --- while the host is idle ----------------------------------------------- */
+
+static void idle_tick(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    (void) events;
+    collector.step = IDLE_STEP;
+    collect(take_step);
+    loop_free_graves(scheduler.loop);
+    if (collector.cycles <= 0)
+        ev_timer_stop(ev, timer);
+}
+
+void collector_idle(bool ran)
+{
+    if (ran)
+        collector.cycles = IDLE_CYCLES;
+    if (collector.cycles <= 0 || ev_is_active(&collector.idle))
+        return;
+    ev_timer_set(&collector.idle, IDLE_INTERVAL, IDLE_INTERVAL);
+    ev_timer_start(scheduler.loop->ev, &collector.idle);
+}
+
+void collector_open(void)
+{
+    lua_gc(scheduler.L, LUA_GCSTOP, 0);
+    ev_init(&collector.idle, idle_tick);
+    ev_set_priority(&collector.idle, EV_MINPRI);
+}
+
+void collector_close(void)
+{
+    ev_timer_stop(scheduler.loop->ev, &collector.idle);
+}
