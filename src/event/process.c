@@ -12,11 +12,20 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "event/signal_watch.h"
 #include "io/net.h"
+
+static void on_child_signal(struct signal_watch *watch);
+static void look(struct loop_call *call);
 
 /* Signals belong to the whole operating system process, and so do these. */
 static struct list children = {&children, &children};
-static ev_signal child_signal;
+static struct signal_watch child_signal = {
+    .link = {&child_signal.link, &child_signal.link},
+    .arrived = on_child_signal,
+    .number = SIGCHLD};
+static struct loop_call first_look = {
+    .link = {&first_look.link, &first_look.link}, .run = look};
 
 static int open_pidfd(pid_t pid)
 {
@@ -75,9 +84,8 @@ static void on_pidfd(struct ev_loop *ev, ev_io *watcher, int events)
         finish(process);
 }
 
-static void on_child_signal(struct ev_loop *ev, ev_signal *watcher, int events)
+static void on_child_signal(struct signal_watch *watch)
 {
-    (void) events;
     bool needed = false;
     struct list todo;
     list_init(&todo);
@@ -92,19 +100,21 @@ static void on_child_signal(struct ev_loop *ev, ev_signal *watcher, int events)
         needed = needed || process->watcher.fd < 0;
     }
     if (!needed)
-        ev_signal_stop(ev, watcher);
+        signal_watch_stop(watch);
 }
 
-/* It may have ended before the signal was watched: look once anyway. This
- * needs no descriptor: the host's own signal watchers have made libev's
- * signal pipe. */
-static void watch_child_signal(struct ev_loop *ev)
+static void look(struct loop_call *call)
 {
-    if (!ev_is_active(&child_signal)) {
-        ev_signal_init(&child_signal, on_child_signal, SIGCHLD);
-        ev_signal_start(ev, &child_signal);
-    }
-    ev_feed_event(ev, &child_signal, EV_SIGNAL);
+    (void) call;
+    on_child_signal(&child_signal);
+}
+
+/* It may have ended before the signal was watched: look once anyway. */
+static void watch_child_signal(struct loop *loop)
+{
+    if (list_empty(&child_signal.link))
+        signal_watch_start(&child_signal);
+    loop_next_turn(loop, &first_look);
 }
 
 /* With SIGCHLD ignored, as some parents leave it, the kernel reaps children
@@ -136,7 +146,7 @@ int process_start(struct process **result, struct loop *loop,
     if (process->watcher.fd >= 0)
         ev_io_start(loop->ev, &process->watcher);
     else
-        watch_child_signal(loop->ev);
+        watch_child_signal(loop);
     update_hold(process);
     *result = process;
     return 0;
