@@ -234,15 +234,14 @@ describe("weir.stdout", function()
   end)
 
   it("ends a script whose last words nobody reads", function()
-    local gone = os.tmpname()
-    local chunk = ("print('y') io.flush() os.execute('read x <%s') print('y')"):format(gone)
-    local process = start((
-      "rm %s && mkfifo %s && { %s; echo $? >&2; } | { head -n 1; exec <&-; echo >%s; }")
-      :format(gone, gone, running(chunk), gone))
-    local out, err = finish(process)
-    os.remove(gone)
-    assert.equal("y\n", out)
-    assert.equal("weir: standard output: Broken pipe\n1\n", err)
+    local process = assert(weir.process({ weir_binary.binary, "-e",
+      "print('y') io.flush() io.read() print('y')" }))
+    assert.equal("y\n", process.stdout:read_until("\n", { timeout = 30 }))
+    process.stdout:close()
+    process.stdin:write("go on\n")
+    assert.equal("weir: standard output: Broken pipe\n",
+      process.stderr:read_until_close({ timeout = 30 }))
+    assert.same({ "exit", 1 }, { process:wait({ timeout = 30 }) })
   end)
 
   it("does not end a script that handles the signal itself", function()
