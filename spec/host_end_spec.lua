@@ -37,7 +37,7 @@ describe("the host ends when nothing can happen any more:", function()
         print(ticks)
         if ticks == 2 then timer:cancel() end
       end)
-      weir.sleep(0.02, function() print("slept") end)
+      weir.sleep(0.2, function() print("slept") end)
       print("main")]])
   end)
 
