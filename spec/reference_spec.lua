@@ -56,7 +56,35 @@ local function fault_of(block)
   end
 end
 
+-- Every public name: weir.NAME, and OBJECT:NAME for what such an object has.
+local function public_names()
+  local listener = assert(weir.listen("127.0.0.1:0", print))
+  local objects = { stream = weir.pair(), listener = listener, socket = weir.udp(),
+    channel = weir.channel(), task = weir.spawn(print), timer = weir.after(0, print) }
+  local names = {}
+  for name in pairs(weir) do names[#names + 1] = "weir." .. name end
+  for kind, object in pairs(objects) do
+    for name in pairs(debug.getmetatable(object).__index) do
+      if not name:find("^__") then names[#names + 1] = kind .. ":" .. name end
+    end
+  end
+  listener:close()
+  objects.socket:close()
+  objects.task:cancel()
+  objects.timer:cancel()
+  return names
+end
+
 describe("the reference", function()
+  it("has every name that there is", function()
+    local text = output_of("cat doc/reference/*.md")
+    local missing = {}
+    for _, name in ipairs(public_names()) do
+      if not text:find(name, 1, true) then missing[#missing + 1] = name end
+    end
+    assert.same({}, missing)
+  end)
+
   for path in output_of("ls doc/reference/*.md"):gmatch("[^\n]+") do
     it(path .. " has examples that run, and print what it says", function()
       local blocks, faults = blocks_of(path), {}
