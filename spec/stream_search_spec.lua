@@ -116,6 +116,18 @@ transports.each("searching", function(pair)
     end
   end)
 
+  it("goes on for two delimiters that take turns", function()
+    a:write(("."):rep(10000) .. "\n")
+    assert.equal(".", b:read_bytes(1))
+    local before = looked_at()
+    for _ = 1, 200 do
+      assert.equal("ETIMEDOUT", (select(3, b:read_until(";", { timeout = 0 }))))
+      assert.equal("ETIMEDOUT", (select(3, b:read_until({ ":", "," }, { timeout = 0 }))))
+      assert.equal(".", b:read_bytes(1))
+    end
+    assert.is_true(looked_at() - before <= 2.1 * 10000)
+  end)
+
   it("for a regex looks again only from where a match may begin", function()
     local text = ("."):rep(20000) .. "12;"
     local before = looked_at()

@@ -99,44 +99,59 @@ static void test_every_split(void)
     }
 }
 
-/* One stream of random bytes, arriving in pieces; reads that fail, change
- * their mind about `max`, take bytes away, or find and consume. */
-static void random_stream(const struct list *list, size_t letters)
+/* One stream of random bytes, arriving in pieces; reads of several lists that
+ * take turns, fail, change their mind about `max`, take bytes away, or find and
+ * consume. */
+static void random_stream(const struct list *lists, int count, size_t letters)
 {
     char data[80];
     size_t start = 0, length = 0;
     struct match_place place = {0};
-    struct match match = until(compile(list));
-    match.max_given = true;
+    struct match matches[3];
+    for (int i = 0; i < count; i++) {
+        matches[i] = until(compile(&lists[i]));
+        matches[i].max_given = true;
+    }
     fill(data, sizeof data, letters);
     while (length < sizeof data) {
+        int turn = (int) random_below((size_t) count);
+        struct match *match = &matches[turn];
         length += 1 + random_below(random_below(2) ? 20 : 2);
         if (length > sizeof data)
             length = sizeof data;
-        match.max = random_below(3) ? random_below(20) : NO_LIMIT;
-        match.exclusive = random_below(2);
-        check_step(&match, list, &place, data + start, length - start);
+        match->max = random_below(3) ? random_below(20) : NO_LIMIT;
+        match->exclusive = random_below(2);
+        check_step(match, &lists[turn], &place, data + start, length - start);
         size_t gone = random_below(4) ? 0 : random_below(length - start + 1);
         if (found.size > 0)
             gone = found.size;
-        match_consumed(&place, match.pattern, gone);
+        match_consumed(&place, match->pattern, gone);
         start += gone;
     }
-    pattern_release(match.pattern);
+    for (int i = 0; i < count; i++)
+        pattern_release(matches[i].pattern);
+}
+
+static void random_list(struct list *list, char texts[8][6], size_t letters)
+{
+    list->count = 1 + (int) random_below(8);
+    for (int i = 0; i < list->count; i++) {
+        list->sizes[i] = 1 + random_below(6);
+        list->texts[i] = texts[i];
+        fill(texts[i], list->sizes[i], letters);
+    }
 }
 
 static void test_random_lists(void)
 {
     for (int round = 0; round < 30000 && failures == 0; round++) {
-        char texts[8][6];
-        struct list list = {.count = 1 + (int) random_below(8)};
+        char texts[3][8][6];
+        struct list lists[3];
+        int count = 1 + (int) random_below(3);
         size_t letters = 1 + random_below(4);
-        for (int i = 0; i < list.count; i++) {
-            list.sizes[i] = 1 + random_below(6);
-            list.texts[i] = texts[i];
-            fill(texts[i], list.sizes[i], letters);
-        }
-        random_stream(&list, letters);
+        for (int i = 0; i < count; i++)
+            random_list(&lists[i], texts[i], letters);
+        random_stream(lists, count, letters);
     }
 }
 

@@ -86,11 +86,23 @@ static enum match_answer find_until(const struct match *match,
     return match_beyond(match);
 }
 
-/* The place as far as it is this pattern's. */
+/* The place becomes this pattern's: the present one's, the former one's or a
+ * fresh one. */
 static void take_place(struct match_place *place, const struct pattern *pattern)
 {
-    if (place->pattern_id != pattern->id)
-        *place = (struct match_place){.pattern_id = pattern->id};
+    if (place->pattern_id == pattern->id)
+        return;
+    struct match_former next = place->former;
+    if (next.pattern_id != pattern->id)
+        next = (struct match_former){.pattern_id = pattern->id};
+    *place = (struct match_place){
+        .pattern_id = next.pattern_id,
+        .scanned = next.scanned,
+        .state = next.state,
+        .moved = next.moved,
+        .former = {place->pattern_id, place->scanned, place->state,
+                   place->moved},
+    };
 }
 
 enum match_answer match_find(const struct match *match,
@@ -124,9 +136,14 @@ enum match_answer match_find(const struct match *match,
 void match_consumed(struct match_place *place, const struct pattern *pattern,
                     size_t size)
 {
+    struct match_former *former = &place->former;
     (void) pattern;
     place->moved = size < place->scanned;
     place->scanned = place->moved ? place->scanned - size : 0;
+    if (former->scanned > 0) {
+        former->moved = size < former->scanned;
+        former->scanned = former->moved ? former->scanned - size : 0;
+    }
 }
 
 void match_returned(struct match_place *place)

@@ -46,12 +46,19 @@ enum match_answer {
 
 struct pattern; /* compiled delimiters or a compiled regex */
 
-/* Where the search for a pattern stands in the unconsumed bytes. */
+/* Where the search for a pattern stands in the unconsumed bytes; and where the
+ * one before it stood, so that two may take turns. */
 struct match_place {
     uint64_t pattern_id; /* whose search; 0: nobody's */
     size_t scanned;      /* bytes that need no second look */
     uint32_t state;      /* of a list's automaton, at `scanned` */
     bool moved;          /* bytes in front of `scanned` were consumed */
+    struct match_former {
+        uint64_t pattern_id;
+        size_t scanned;
+        uint32_t state;
+        bool moved;
+    } former;
 };
 
 struct match {
