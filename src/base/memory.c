@@ -32,15 +32,20 @@ char *memory_copy(const void *data, size_t size)
     return copy;
 }
 
+/* Most texts are short: then the format is gone through once. */
 char *memory_format(const char *format, ...)
 {
+    char brief[256];
     va_list arguments, again;
     va_start(arguments, format);
     va_copy(again, arguments);
-    int size = vsnprintf(NULL, 0, format, arguments);
+    size_t size = (size_t) vsnprintf(brief, sizeof brief, format, arguments);
     va_end(arguments);
-    char *text = checked(malloc((size_t) size + 1), (size_t) size + 1);
-    vsnprintf(text, (size_t) size + 1, format, again);
+    char *text = checked(malloc(size + 1), size + 1);
+    if (size < sizeof brief)
+        memcpy(text, brief, size + 1);
+    else
+        vsnprintf(text, size + 1, format, again);
     va_end(again);
     return text;
 }

@@ -284,17 +284,44 @@ static void format_ipv6(const struct sockaddr_in6 *six, char *text, size_t size)
     snprintf(text, size, "[%s%s%s]:%u", host, zone[0] ? "%" : "", zone, port);
 }
 
+static char *put_number(char *at, unsigned number)
+{
+    char digits[16];
+    int count = 0;
+    do
+        digits[count++] = (char) ('0' + number % 10);
+    while (number /= 10);
+    while (count > 0)
+        *at++ = digits[--count];
+    return at;
+}
+
+/* Every connection's address is needed in words, and printf(3) would take a
+ * good part of what a connection costs. */
+static void format_ipv4(const struct sockaddr_in *address, char *text,
+                        size_t size)
+{
+    char whole[INET_ADDRSTRLEN + sizeof ":65535"], *at = whole;
+    const unsigned char *bytes = (const void *) &address->sin_addr;
+    for (int i = 0; i < 4; i++) {
+        at = put_number(at, bytes[i]);
+        *at++ = i < 3 ? '.' : ':';
+    }
+    at = put_number(at, ntohs(address->sin_port));
+    size_t length = (size_t) (at - whole);
+    length = length < size ? length : size - 1;
+    memcpy(text, whole, length);
+    text[length] = '\0';
+}
+
 char *net_format(const struct net_address *address, char *text, size_t size)
 {
-    char host[INET_ADDRSTRLEN];
-    const struct sockaddr_in *four = (const void *) &address->as;
     text[0] = '\0';
     if (address->length < sizeof address->as.any.sa_family)
         return text;
     switch (address->as.any.sa_family) {
     case AF_INET:
-        inet_ntop(AF_INET, &four->sin_addr, host, sizeof host);
-        snprintf(text, size, "%s:%u", host, ntohs(four->sin_port));
+        format_ipv4((const void *) &address->as, text, size);
         break;
     case AF_INET6:
         format_ipv6((const void *) &address->as, text, size);
