@@ -14,6 +14,7 @@ local MIB = tonumber(os.getenv("WEIR_BULK_MIB") or 16)
 -- with backpressure, and returns the SHA-256 of either.
 local COMMON = [[
   local ffi = require("ffi")
+  local crypto = ffi.load("libcrypto.so.3")
   pcall(ffi.cdef, [=[
     void *EVP_MD_CTX_new(void);
     void EVP_MD_CTX_free(void *);
@@ -23,12 +24,12 @@ local COMMON = [[
     int EVP_DigestFinal_ex(void *, unsigned char *, unsigned *);
   ]=])
   local function digest()
-    local context = ffi.gc(ffi.C.EVP_MD_CTX_new(), ffi.C.EVP_MD_CTX_free)
-    ffi.C.EVP_DigestInit_ex(context, ffi.C.EVP_sha256(), nil)
+    local context = ffi.gc(crypto.EVP_MD_CTX_new(), crypto.EVP_MD_CTX_free)
+    crypto.EVP_DigestInit_ex(context, crypto.EVP_sha256(), nil)
     return function(data)
-      if data then return ffi.C.EVP_DigestUpdate(context, data, #data) end
+      if data then return crypto.EVP_DigestUpdate(context, data, #data) end
       local out = ffi.new("unsigned char[64]")
-      ffi.C.EVP_DigestFinal_ex(context, out, nil)
+      crypto.EVP_DigestFinal_ex(context, out, nil)
       return (ffi.string(out, 32):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
     end
   end

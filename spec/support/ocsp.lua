@@ -1,5 +1,5 @@
 -- OCSP responses: real ones by openssl's responder, and ones of other days,
--- which it does not make, by the library that weir is linked with.
+-- which it does not make, by the library that weir itself uses.
 
 local ffi = require("ffi")
 local support = require("spec.support.tls_peers")
@@ -30,7 +30,7 @@ ffi.cdef [[
   int i2d_OCSP_RESPONSE(void *, unsigned char **out);
 ]]
 
-local C = ffi.C
+local C = ffi.load("libcrypto.so.3")
 
 local function read(pem, reader, free)
   local bio = C.BIO_new_mem_buf(pem, #pem)
