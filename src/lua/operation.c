@@ -186,10 +186,27 @@ static void timed_out(struct ev_loop *ev, ev_timer *timer, int events)
     free(message);
 }
 
+static void start_timer(struct operation *op, double seconds)
+{
+    op->timer = memory_new(sizeof *op->timer);
+    ev_init(op->timer, timed_out);
+    op->timer->data = op;
+    loop_start_timer(scheduler.loop, op->timer, seconds, 0);
+}
+
+static void stop_timer(struct operation *op)
+{
+    if (!op->timer)
+        return;
+    ev_timer_stop(scheduler.loop->ev, op->timer);
+    free(op->timer);
+    op->timer = NULL;
+}
+
 static void update_hold(struct operation *op)
 {
     bool hold = !op->unref && !(op->task && op->task->unref) &&
-                (!op->internal || ev_is_active(&op->timer));
+                (!op->internal || op->timer);
     loop_hold(scheduler.loop, &op->holding, hold);
 }
 
@@ -211,8 +228,7 @@ struct operation *call_wait(lua_State *L, struct call *call,
     op->to = NULL;
     op->holding = op->unref = false;
     op->internal = class->internal;
-    ev_init(&op->timer, timed_out);
-    op->timer.data = op;
+    op->timer = NULL;
     if (task) {
         task->state = TASK_WAITING;
         task->streak = 0;
@@ -226,7 +242,7 @@ struct operation *call_wait(lua_State *L, struct call *call,
     op->timeout = timeout;
     op->since = 0;
     if (timeout >= 0 && timeout < 1e9)
-        loop_start_timer(scheduler.loop, &op->timer, timeout, 0);
+        start_timer(op, timeout);
     op->since = scheduler.loop->began;
     update_hold(op);
     call->operation = op;
@@ -235,7 +251,7 @@ struct operation *call_wait(lua_State *L, struct call *call,
 
 static void operation_end(struct operation *op)
 {
-    ev_timer_stop(scheduler.loop->ev, &op->timer);
+    stop_timer(op);
     loop_hold(scheduler.loop, &op->holding, false);
     list_remove(&op->all);
     list_remove(&op->link);

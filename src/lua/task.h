@@ -74,9 +74,9 @@ struct operation {
     int callback;            /* its anchor; 0 for a task */
     double since;            /* the turn's, by loop_clock */
     double timeout;          /* seconds, for the message; 0: none */
-    ev_timer timer;
-    lua_State *where; /* the (sub)coroutine that called, for reports */
-    lua_State *to;    /* where the results go */
+    ev_timer *timer;         /* NULL: it may wait for ever */
+    lua_State *where;        /* the (sub)coroutine that called, for reports */
+    lua_State *to;           /* where the results go */
     bool holding;
     bool unref;     /* its object is unref'd */
     bool internal;  /* the class', unless operation_set_internal said so */
