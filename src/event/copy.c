@@ -28,7 +28,7 @@ static void note_failure(struct copy *copy, int error, bool to_failed)
 static bool is_direct(const struct stream *to)
 {
     return to->phase == STREAM_OPEN && !to->next &&
-           outqueue_length(&to->output) == 0 && !ev_is_active(&to->writer);
+           outqueue_length(&to->output) == 0 && !stream_write_waits(to);
 }
 
 /* Writes what the kernel takes now; how many bytes that was. */
@@ -43,7 +43,7 @@ static size_t write_now(struct stream *to, const char *data, size_t size)
     if (count == IO_FAILED)
         stream_output_failed(to, to->transport->error);
     else
-        stream_arm(to, &to->writer, count);
+        stream_arm_writer(to, count);
     return 0;
 }
 

@@ -75,20 +75,6 @@ static void reader_ready(struct ev_loop *ev, ev_io *watcher, int events)
     }
 }
 
-static void writer_ready(struct ev_loop *ev, ev_io *watcher, int events)
-{
-    struct stream *stream = watcher->data;
-    (void) events;
-    ev_io_stop(ev, watcher);
-    stream->loop->stirred = true;
-    if (stream->phase == STREAM_HANDSHAKE)
-        stream_handshake_step(stream);
-    else if (stream->phase == STREAM_ENDING)
-        stream_close_step(stream);
-    else
-        stream_flush(stream);
-}
-
 /* --- calls at the turn's edges ------------------------------------------- */
 
 static void flush_call(struct loop_call *call)
@@ -97,7 +83,7 @@ static void flush_call(struct loop_call *call)
     stream_retain(stream);
     if (stream->phase == STREAM_HANDSHAKE)
         stream_handshake_step(stream);
-    else if (!ev_is_active(&stream->writer))
+    else if (!stream_write_waits(stream))
         stream_flush(stream);
     if (stream->watched || stream->output_error)
         stream_settle(stream);
@@ -112,7 +98,7 @@ static void again_call(struct loop_call *call)
         stream_handshake_step(stream);
     else if (stream->phase == STREAM_DRAINING)
         stream_drain_step(stream);
-    else if (!ev_is_active(&stream->writer))
+    else if (!stream_write_waits(stream))
         stream_flush(stream);
     if (stream->phase == STREAM_OPEN && !stream->next) {
         if (stream->reading)
@@ -154,7 +140,6 @@ struct stream *stream_new(struct loop *loop,
                           const struct stream_events *events, void *owner)
 {
     struct stream *stream = memory_new(sizeof *stream);
-    list_init(&stream->grave);
     list_init(&stream->link);
     list_init(&stream->waiters);
     list_init(&stream->copies);
@@ -169,10 +154,8 @@ struct stream *stream_new(struct loop *loop,
     stream->transport = &stream->plain;
     plain_init(&stream->plain, -1);
     ev_init(&stream->reader, reader_ready);
-    ev_init(&stream->writer, writer_ready);
-    stream->reader.fd = stream->writer.fd = -1;
-    ev_init(&stream->linger, stream_linger_over);
-    stream->reader.data = stream->writer.data = stream->linger.data = stream;
+    stream->reader.fd = -1;
+    stream->reader.data = stream;
     stream->options = *options;
     stream->references = 1;
     return stream;
@@ -222,8 +205,7 @@ void stream_finish(struct stream *stream)
     struct loop *loop = stream->loop;
     int fd = stream->transport->fd;
     ev_io_stop(loop->ev, &stream->reader);
-    ev_io_stop(loop->ev, &stream->writer);
-    ev_timer_stop(loop->ev, &stream->linger);
+    stream_drop_waits(stream);
     list_remove(&stream->flush_call.link);
     list_remove(&stream->again_call.link);
     if (stream->next && stream->next->class->free)
@@ -332,7 +314,7 @@ int stream_handshake(struct stream *stream, struct transport *transport)
 
 void stream_handshake_timeout(struct stream *stream, double seconds)
 {
-    loop_start_timer(stream->loop, &stream->linger, seconds, 0);
+    stream_start_linger(stream, seconds);
 }
 
 void stream_handshake_answered(struct stream *stream)
@@ -343,7 +325,7 @@ void stream_handshake_answered(struct stream *stream)
 
 static void handshake_done(struct stream *stream)
 {
-    ev_timer_stop(stream->loop->ev, &stream->linger);
+    stream_drop_waits(stream);
     stream_retain(stream);
     stream->events->ready(stream, 0);
     if (stream->phase == STREAM_HANDSHAKE)
@@ -358,20 +340,20 @@ void stream_handshake_step(struct stream *stream)
     struct transport *transport = stream->transport;
     if (!loop_may_step(stream->loop, &stream->again_call)) {
         ev_io_stop(stream->loop->ev, &stream->reader);
-        ev_io_stop(stream->loop->ev, &stream->writer);
+        stream_stop_writer(stream);
         return;
     }
     ssize_t answer = transport->class->handshake(transport);
     if (answer != IO_WANT_READ)
         ev_io_stop(stream->loop->ev, &stream->reader);
     if (answer != IO_WANT_WRITE)
-        ev_io_stop(stream->loop->ev, &stream->writer);
+        stream_stop_writer(stream);
     switch (answer) {
     case IO_WANT_READ:
         stream_arm(stream, &stream->reader, answer);
         break;
     case IO_WANT_WRITE:
-        stream_arm(stream, &stream->writer, answer);
+        stream_arm_writer(stream, answer);
         break;
     case IO_WANT_OWNER:
         stream->events->asked(stream);

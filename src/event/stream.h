@@ -58,10 +58,15 @@ struct stream_waiter {
     void (*done)(struct stream_waiter *, int error);
 };
 
+/* Watchers that few streams need, and those not for long. */
+struct stream_waits {
+    ev_io writer;    /* to send more */
+    ev_timer linger; /* the handshake's end, or the closing's */
+};
+
 /* Bytes moved in one turn (R13). */
 struct stream_budget {
-    unsigned turn;
-    size_t used;
+    unsigned turn, used;
 };
 
 enum stream_phase {
@@ -76,16 +81,15 @@ enum stream_phase {
 };
 
 struct stream {
-    struct list grave; /* first: see loop_bury */
-    struct list link;  /* loop->streams */
+    struct list link; /* loop->streams; first: see loop_bury */
     struct loop *loop;
     const struct stream_events *events;
     void *owner;
     struct transport *transport; /* &plain, or a TLS one */
     struct transport *next;      /* after the plain output has left */
     struct transport plain;
-    ev_io reader, writer; /* one per operation */
-    ev_timer linger;
+    ev_io reader;
+    struct stream_waits *waits; /* what waits beside it; NULL if nothing has */
     struct loop_call flush_call, again_call;
     struct buffer input;
     struct outqueue output;

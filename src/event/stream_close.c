@@ -49,9 +49,8 @@ static void stream_close_for(struct stream *stream, int error,
     if (stream->phase == STREAM_CLOSED) {
         stream_finish(stream);
     } else {
-        ev_timer_stop(stream->loop->ev, &stream->linger);
-        loop_start_timer(stream->loop, &stream->linger, linger, 0);
-        if (!ev_is_active(&stream->writer))
+        stream_start_linger(stream, linger);
+        if (!stream_write_waits(stream))
             stream_flush(stream);
         stream_settle(stream);
     }
@@ -86,7 +85,7 @@ int stream_detach(struct stream *stream)
     int fd = stream->transport->fd;
     stream_retain(stream);
     ev_io_stop(loop->ev, &stream->reader);
-    ev_io_stop(loop->ev, &stream->writer);
+    stream_stop_writer(stream);
     stream->transport->fd = -1;
     stream_end(stream, 0, NULL);
     stream_finish(stream);
@@ -146,10 +145,8 @@ static void drain_begin(struct stream *stream)
         return;
     }
     stream->phase = STREAM_DRAINING;
-    double left = ev_timer_remaining(stream->loop->ev, &stream->linger);
-    ev_timer_stop(stream->loop->ev, &stream->linger);
-    loop_start_timer(stream->loop, &stream->linger,
-                     left < STREAM_DRAIN ? left : STREAM_DRAIN, 0);
+    double left = stream_linger_left(stream);
+    stream_start_linger(stream, left < STREAM_DRAIN ? left : STREAM_DRAIN);
     stream_drain_step(stream);
 }
 
@@ -172,7 +169,7 @@ void stream_close_step(struct stream *stream)
     if (!stream->shut_done && !stream->output_error)
         answer = transport->class->shutdown(transport);
     if (answer == IO_WANT_READ || answer == IO_WANT_WRITE)
-        stream_arm(stream, &stream->writer, answer);
+        stream_arm_writer(stream, answer);
     else
         drain_begin(stream);
 }

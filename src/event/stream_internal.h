@@ -14,6 +14,20 @@
 /* Waits with `watcher` for what `answer` (IO_WANT_…) asks. */
 void stream_arm(struct stream *stream, ev_io *watcher, ssize_t answer);
 
+/* The same for sending; stream_write_waits: is that so? */
+void stream_arm_writer(struct stream *stream, ssize_t answer);
+void stream_stop_writer(struct stream *stream);
+void stream_start_linger(struct stream *stream, double seconds);
+/* Seconds left of that. */
+double stream_linger_left(const struct stream *stream);
+/* None of them is needed for now. */
+void stream_drop_waits(struct stream *stream);
+
+static inline bool stream_write_waits(const struct stream *stream)
+{
+    return stream->waits && ev_is_active(&stream->waits->writer);
+}
+
 /* How much of this turn's budget is left; what was used of it. */
 size_t stream_budget_left(struct stream *stream, struct stream_budget *budget);
 void stream_budget_use(struct stream_budget *budget, size_t bytes);

@@ -111,7 +111,7 @@ static ssize_t transport_read(struct stream *stream, void *data, size_t size)
     if (count > 0 && stream->output_error)
         transport->drained = false; /* the reset comes behind it (R16) */
     /* A read may have had to write (R32). */
-    if (transport->unsent && !ev_is_active(&stream->writer))
+    if (transport->unsent && !stream_write_waits(stream))
         loop_before_wait(stream->loop, &stream->flush_call);
     return count;
 }

@@ -35,7 +35,7 @@ int stream_may_write(struct stream *stream, uint64_t size)
 
 void stream_written(struct stream *stream)
 {
-    if (stream->phase == STREAM_OPEN && !ev_is_active(&stream->writer)) {
+    if (stream->phase == STREAM_OPEN && !stream_write_waits(stream)) {
         loop_before_wait(stream->loop, &stream->flush_call);
         if (stream->eager || outqueue_length(&stream->output) >= STREAM_LARGE)
             stream_flush(stream);
@@ -89,7 +89,7 @@ void stream_output_failed(struct stream *stream, int error)
     stream->output_error = error;
     stream->transport->drained = false;
     stream_keep_reason(stream, NULL);
-    ev_io_stop(stream->loop->ev, &stream->writer);
+    stream_stop_writer(stream);
     outqueue_clear(&stream->output);
     stream_tell_waiters(stream, error);
     if (stream_closed(stream))
@@ -174,7 +174,7 @@ static int send_all(struct stream *stream)
         if (count == IO_FAILED)
             return stream->transport->error;
         if (count < 0) {
-            stream_arm(stream, &stream->writer, count);
+            stream_arm_writer(stream, count);
             return 0;
         }
         outqueue_advance(&stream->output, (uint64_t) count);
@@ -202,7 +202,7 @@ static void end_output(struct stream *stream)
     struct transport *transport = stream->transport;
     ssize_t answer = transport->class->shutdown(transport);
     if (answer == IO_WANT_READ || answer == IO_WANT_WRITE) {
-        stream_arm(stream, &stream->writer, answer);
+        stream_arm_writer(stream, answer);
         return;
     }
     /* A pipe or a file can end only by being closed. */
@@ -266,7 +266,7 @@ int stream_shutdown(struct stream *stream, struct stream_waiter *waiter)
             return error;
     }
     stream->shut = true;
-    if (stream->phase == STREAM_OPEN && !ev_is_active(&stream->writer))
+    if (stream->phase == STREAM_OPEN && !stream_write_waits(stream))
         loop_before_wait(stream->loop, &stream->flush_call);
     stream_settle(stream);
     return stream_wait_sent(stream, waiter, stream->output.queued);
