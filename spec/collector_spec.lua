@@ -76,4 +76,54 @@ describe("a finalizer", function()
     assert.equal("deferred", told:get({ timeout = 5 }))
     b:close()
   end)
+
+  it("that reaches what has been finalized is refused, and crashes nothing", function()
+    local out, err, status = weir_binary.run({ stdin = [[
+      local makers = {
+        stream = weir.stream, pair = weir.pair, tls = weir.tls.context,
+        channel = function() return weir.channel() end,
+        listener = function() return weir.listen("127.0.0.1:0", print) end,
+        after = function() return weir.after(0, function() end) end,
+        signal = function() return weir.signal("USR1", function() end) end,
+        watch = function() return weir.watch(0, "r", function() end) end,
+        task = function() return weir.spawn(function() end) end,
+        udp = function() return weir.udp("127.0.0.1:0") end,
+        process = function() return weir.process({ "true" }, { stdin = "null", stdout = "null", stderr = "null" }) end,
+      }
+      local called = 0
+      local function try_everything(object)
+        for name, method in pairs(debug.getmetatable(object).__index) do
+          pcall(method, object)
+          pcall(method, object, "r", function() end)
+          pcall(method, object, function() end)
+        end
+        pcall(tostring, object)
+      end
+      local function make(name, first)
+        local held, proxy = {}, nil
+        if first then held.object = makers[name]({}) end
+        proxy = newproxy(true)
+        getmetatable(proxy).__gc = function()
+          if pcall(tostring, held.object) then return end
+          called = called + 1
+          pcall(try_everything, held.object)
+        end
+        held.object, held.proxy = held.object or makers[name]({}), proxy
+        weir.sleep(0.002)
+        for _, over in ipairs({ "close", "cancel" }) do
+          pcall(function() held.object[over](held.object) end)
+        end
+      end
+      for name in pairs(makers) do
+        make(name, true)
+        make(name, false)
+        weir.sleep(0)
+        collectgarbage()
+        collectgarbage()
+      end
+      print(called)
+      weir.exit(0)]] })
+    assert.same({ "", 0 }, { err, status })
+    assert.is_true(tonumber(out) >= 4)
+  end)
 end)

@@ -82,6 +82,12 @@ int argument_error(lua_State *L, int index, const char *message)
                       method ? index - 1 : index, name, message);
 }
 
+void argument_live(lua_State *L, int index, const void *object)
+{
+    if (!object)
+        argument_error(L, index, "it has been collected");
+}
+
 /* --- options -------------------------------------------------------------- */
 
 static bool is_known(const char *key, const char *const known[])

@@ -16,6 +16,9 @@ int call_error(lua_State *L, const char *format, ...)
 /* What luaL_argerror does, that way; without the number where weir's own Lua
  * may have passed the argument at another one. */
 int argument_error(lua_State *L, int index, const char *message);
+/* Raises if what the userdata at `index` stands for is NULL: finalizers still
+ * reach what has been finalized before them. */
+void argument_live(lua_State *L, int index, const void *object);
 /* Raises unless the argument is a table or there is none; is it there? */
 bool argument_options(lua_State *L, int index);
 

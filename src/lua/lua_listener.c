@@ -6,13 +6,16 @@
 
 #include "base/error.h"
 #include "io/net.h"
+#include "lua/arguments.h"
 #include "lua/lua_tls.h"
 #include "lua/modules.h"
 #include "lua/task_internal.h"
 
 static struct lua_listener *check_listener(lua_State *L)
 {
-    return luaL_checkudata(L, 1, LISTENER_TYPE);
+    struct lua_listener *box = luaL_checkudata(L, 1, LISTENER_TYPE);
+    argument_live(L, 1, box->listener);
+    return box;
 }
 
 /* It is closed: whose handshakes are under way still gets a handler. */

@@ -32,7 +32,9 @@ struct lua_process {
 
 static struct lua_process *check_process(lua_State *L)
 {
-    return luaL_checkudata(L, 1, PROCESS_TYPE);
+    struct lua_process *box = luaL_checkudata(L, 1, PROCESS_TYPE);
+    argument_live(L, 1, box->process);
+    return box;
 }
 
 /* --- the end -------------------------------------------------------------- */
@@ -188,7 +190,7 @@ static int process_index(lua_State *L)
 
 static int process_collect(lua_State *L)
 {
-    struct lua_process *box = check_process(L);
+    struct lua_process *box = luaL_checkudata(L, 1, PROCESS_TYPE);
     if (box->process)
         process_release(box->process);
     box->process = NULL;

@@ -22,8 +22,7 @@ static unsigned last_id;
 /* The address of the streams' metatable. */
 static const void *metatable;
 
-/* luaL_checkudata, which looks the type up by its name, is left to raise.
- * Finalizers may still reach a stream that has been finalized. */
+/* luaL_checkudata, which looks the type up by its name, is left to raise. */
 struct lua_stream *lua_stream_check(lua_State *L, int index)
 {
     struct lua_stream *box = lua_touserdata(L, index);
@@ -34,7 +33,7 @@ struct lua_stream *lua_stream_check(lua_State *L, int index)
             return box;
     }
     box = luaL_checkudata(L, index, STREAM_TYPE);
-    luaL_argerror(L, index, "a stream that was not collected expected");
+    argument_live(L, index, box->stream);
     return box;
 }
 

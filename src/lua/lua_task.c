@@ -18,12 +18,10 @@
 
 #define TASK_TYPE "weir.task"
 
-/* Finalizers may still reach a handle that has been finalized. */
 static struct task *check_task(lua_State *L, int index)
 {
     struct task *task = *(struct task **) luaL_checkudata(L, index, TASK_TYPE);
-    if (!task)
-        luaL_argerror(L, index, "a task that was not collected expected");
+    argument_live(L, index, task);
     return task;
 }
 
@@ -203,6 +201,8 @@ static int task_collect(lua_State *L)
 {
     struct task **box = luaL_checkudata(L, 1, TASK_TYPE);
     struct task *task = *box;
+    if (!task)
+        return 0;
     *box = NULL;
     if (task->state == TASK_ENDED) {
         report_unjoined_task(task);

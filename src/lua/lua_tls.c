@@ -147,13 +147,13 @@ static void read_settings(lua_State *L, int index,
 
 struct lua_tls *lua_tls_test(lua_State *L, int index)
 {
-    void *box = lua_touserdata(L, index);
+    struct lua_tls *box = lua_touserdata(L, index);
     if (!box || !lua_getmetatable(L, index))
         return NULL;
     luaL_getmetatable(L, CONTEXT_TYPE);
     bool same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
-    return same ? box : NULL;
+    return same && box->context ? box : NULL;
 }
 
 static int collect(lua_State *L)

@@ -16,7 +16,9 @@
 
 struct lua_udp *lua_udp_check(lua_State *L, int index)
 {
-    return luaL_checkudata(L, index, UDP_TYPE);
+    struct lua_udp *box = luaL_checkudata(L, index, UDP_TYPE);
+    argument_live(L, index, box->datagram);
+    return box;
 }
 
 char *lua_udp_address(const struct lua_udp *box, bool peer, char *text)
@@ -157,7 +159,7 @@ static int udp_close(lua_State *L)
  * task is told anything any more, may there still be one. */
 static int udp_collect(lua_State *L)
 {
-    struct lua_udp *box = lua_udp_check(L, 1);
+    struct lua_udp *box = luaL_checkudata(L, 1, UDP_TYPE);
     if (!box->datagram)
         return 0;
     lua_udp_drop_errands(box);
