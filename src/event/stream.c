@@ -170,6 +170,8 @@ struct stream *stream_retain(struct stream *stream)
 static void stream_bury(struct stream *stream)
 {
     loop_hold(stream->loop, &stream->holding, false);
+    list_remove(&stream->flush_call.link);
+    list_remove(&stream->again_call.link);
     list_remove(&stream->link);
     buffer_free(&stream->input);
     free(stream->reason);
