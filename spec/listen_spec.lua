@@ -159,6 +159,29 @@ describe("listen on", function()
     server.close()
   end)
 
+  it("a name keeps nothing alive when it fails, whatever way", function()
+    local server = dns.serve_zone({})
+    local handlers = setmetatable({}, { __mode = "k" })
+    local function new()
+      local function handler(stream) handlers[handler] = stream end
+      handlers[handler] = true
+      return handler
+    end
+    fails("ENOTFOUND", dns.with(server, weir.listen, "nobody.test:0", new()))
+    fails("ETIMEDOUT", dns.with(server, weir.deadline, 0, weir.listen, "nobody.test:0", new()))
+    fails("EADDRNOTAVAIL", weir.listen("8.8.8.8:0", new()))
+    assert.is_false(pcall(table.sort, { 1, 2 }, function()
+      local listener = weir.listen("nobody.test:0", new())
+      return listener
+    end))
+    server.close()
+    for _ = 1, 10 do
+      weir.sleep(0)
+      collectgarbage()
+    end
+    assert.is_nil(next(handlers))
+  end)
+
   it("an address that is wrong says what was expected", function()
     for _, address in ipairs({ "nonsense", "127.0.0.1", "[::1", "host:99999", "unix:", "fd:x", "" }) do
       assert.matches("listen " .. address .. ": ", fails("EINVAL", weir.listen(address, nobody)), 1, true)

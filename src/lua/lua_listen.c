@@ -100,6 +100,8 @@ static int listen_by_name(lua_State *L, struct lua_listener *box,
     static const char *const none[] = {NULL};
     struct call call;
     int self = lua_gettop(L), error;
+    if (!call_may_wait(L))
+        lua_listener_let_go(box); /* it raises */
     call_parse(L, &call, self + 1, none, "listen");
     int refused = call_refused(L, &call);
     struct resolver *resolver =
