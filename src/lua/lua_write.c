@@ -158,6 +158,17 @@ static void queue_value(lua_State *L, struct outqueue *queue, int index)
                    luaL_ref(L, LUA_REGISTRYINDEX));
 }
 
+/* Queues the argument; much of it leaves at once, and may fail at once. */
+static int write_value(lua_State *L, struct stream *stream, uint64_t size)
+{
+    int error = stream_may_write(stream, size);
+    if (error)
+        return error;
+    queue_value(L, &stream->output, 2);
+    stream_written(stream);
+    return stream->output_error;
+}
+
 /* FFI memory: the argument becomes a string of its bytes (`length` of them, or
  * as many as it has). */
 static void cdata_to_string(lua_State *L, int index, const struct call *call)
@@ -194,7 +205,7 @@ static int stream_write(lua_State *L)
     uint64_t size = measure(L, 2, 0);
     bool waits = !call.callback && call_may_wait(L);
     call.stream = stream;
-    int error = stream_may_write(stream, size);
+    int error = write_value(L, stream, size);
     if (error && !waits && !call.callback) {
         char *message = lua_stream_message(box, "write", error);
         lua_pushstring(L, message);
@@ -203,9 +214,7 @@ static int stream_write(lua_State *L)
     }
     if (error)
         return lua_stream_call_fail(L, &call, box, error);
-    queue_value(L, &stream->output, 2);
     uint64_t end = stream->output.queued;
-    stream_written(stream);
     if (call.callback)
         return wait_sent(L, &call, &write_class, box, end);
     if (!waits) {
@@ -321,10 +330,16 @@ static int stream_send_file(lua_State *L)
     outqueue_file(&stream->output, own, (off_t) offset, length, close_file,
                   NULL, own);
     uint64_t end = stream->output.queued;
+    stream_written(stream);
+    if (stream->output_error)
+        return lua_stream_call_fail(L, &call, box, stream->output_error);
+    if (stream->output.sent >= end) {
+        lua_pushnumber(L, (lua_Number) length);
+        return call_return(L, &call, 1);
+    }
     struct operation *op = begin_wait(L, &call, &send_file_class, box);
     op->count = length;
     stream_wait_sent(stream, waiter_of(op), end);
-    stream_written(stream);
     return call_suspend(L, &call, 1);
 }
 
