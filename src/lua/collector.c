@@ -6,6 +6,9 @@
  * it is behind with is made up for after each resumption, by its own measure
  * and in a protected call; while Lua code runs it only guards against one
  * resumption that doubles the memory. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "event/stream.h"
 #include "lua/scheduler.h"
 #include "lua/task_internal.h"
@@ -23,6 +26,7 @@ static struct {
     int due;      /* KiB in use at which it takes the next one */
     int step;     /* KiB to make up for */
     bool stopped; /* by the script: collectgarbage("stop") */
+    bool always;  /* WEIR_COLLECT=always, for specs: all, each time */
     int cycles;   /* still to finish while idle */
     ev_timer idle;
 } collector;
@@ -80,6 +84,8 @@ void collector_off(void)
     lua_State *L = scheduler.L;
     collector.stopped = !lua_gc(L, LUA_GCISRUNNING, 0);
     lua_gc(L, LUA_GCSTOP, 0);
+    if (collector.always)
+        collect(take_all);
     int used = lua_gc(L, LUA_GCCOUNT, 0);
     if (used < collector.due || collector.stopped)
         return;
@@ -112,6 +118,8 @@ void collector_idle(bool ran)
 
 void collector_open(void)
 {
+    const char *when = getenv("WEIR_COLLECT");
+    collector.always = when && strcmp(when, "always") == 0;
     lua_gc(scheduler.L, LUA_GCSTOP, 0);
     ev_init(&collector.idle, idle_tick);
     ev_set_priority(&collector.idle, EV_MINPRI);
