@@ -95,8 +95,12 @@ function M.serve(argv, options)
   assert(probe, "nobody listens: " .. table.concat(list, " "))
   probe:abort()
   return address, function()
-    process:kill("KILL")
-    process:wait({ timeout = LIMIT })
+    -- Not KILL: nginx ends its workers only if it is asked to end itself.
+    process:kill("TERM")
+    if not process:wait({ timeout = LIMIT }) then
+      process:kill("KILL")
+      process:wait({ timeout = LIMIT })
+    end
     if process.stdin then process.stdin:close() end
     if process.stdout then process.stdout:close() end
   end, process
