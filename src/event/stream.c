@@ -220,6 +220,10 @@ void stream_finish(struct stream *stream)
     if (fd >= 0 && !stream->left)
         stream_close_descriptor(stream, fd);
     stream->phase = STREAM_CLOSED;
+    /* A later flush must not say that all has left. */
+    if (outqueue_length(&stream->output) > 0 && !stream->output_error)
+        stream->output_error =
+            stream->over_error ? stream->over_error : ERROR_CLOSED;
     outqueue_clear(&stream->output);
     if (stream->finished)
         stream->finished(stream->finished_owner);

@@ -107,7 +107,8 @@ char *lua_stream_message(struct lua_stream *box, const char *name, int error)
     if (error == EMSGSIZE)
         return memory_format("%s %s: it is longer than max (%zu bytes)", name,
                              target, stream->match.max);
-    if (error == ENOBUFS && strcmp(name, "write") == 0)
+    bool writes = strcmp(name, "write") == 0 || strcmp(name, "send_file") == 0;
+    if (error == ENOBUFS && writes)
         return memory_format(
             "%s %s: it does not fit into "
             "max_write_buffer_size (%llu bytes)",

@@ -278,10 +278,52 @@ static void close_file(void *context, intptr_t token)
 }
 
 static int file_failed(lua_State *L, struct call *call, const char *path,
-                       int error)
+                       int error, const char *words)
 {
-    lua_pushfstring(L, "send_file %s: %s", path, error_text(error));
+    lua_pushfstring(L, "send_file %s: %s", path,
+                    words ? words : error_text(error));
     return call_fail(L, call, error, lua_tostring(L, -1));
+}
+
+/* A descriptor of our own for the file at `index`, a path or a descriptor. A
+ * named pipe must not block the host before it is refused. */
+static int open_file(lua_State *L, int index)
+{
+    if (lua_type(L, index) == LUA_TSTRING)
+        return open(lua_tostring(L, index), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = argument_fd(L, index);
+    int mode = fcntl(fd, F_GETFL);
+    if (mode >= 0 && (mode & O_ACCMODE) == O_WRONLY) {
+        errno = EBADF;
+        return -1;
+    }
+    return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+/* Can `*length` bytes (MOST: all) at `offset` be sent? Then 0, and how many
+ * they are. */
+static int check_file(int fd, uint64_t offset, uint64_t *length,
+                      const char **words)
+{
+    struct stat status;
+    *words = NULL;
+    if (fstat(fd, &status) != 0)
+        return errno;
+    if (S_ISDIR(status.st_mode))
+        return EISDIR;
+    if (!S_ISREG(status.st_mode)) {
+        *words = "not a regular file";
+        return EINVAL;
+    }
+    uint64_t size = (uint64_t) status.st_size;
+    uint64_t rest = size > offset ? size - offset : 0;
+    if (*length != MOST && *length > rest) {
+        *words = "it ends before 'offset' + 'length'";
+        return EINVAL;
+    }
+    if (*length == MOST)
+        *length = rest;
+    return 0;
 }
 
 /* stream:send_file(path_or_fd, [options], [callback]) → bytes sent */
@@ -291,39 +333,32 @@ static int stream_send_file(lua_State *L)
     struct lua_stream *box = lua_stream_check(L, 1);
     struct stream *stream = box->stream;
     struct call call;
-    struct stat status;
-    bool named = lua_type(L, 2) == LUA_TSTRING;
-    if (!named && lua_type(L, 2) != LUA_TNUMBER)
+    const char *words = NULL;
+    if (lua_type(L, 2) != LUA_TSTRING && lua_type(L, 2) != LUA_TNUMBER)
         return argument_error(L, 2, "a path or a descriptor expected");
-    int fd = named ? -1 : argument_fd(L, 2);
+    if (lua_type(L, 2) == LUA_TNUMBER)
+        argument_fd(L, 2);
     call_parse(L, &call, 3, known, "send_file");
     uint64_t offset = options_whole(L, call.options, "offset", 0, MOST, 0);
     uint64_t length = options_whole(L, call.options, "length", 0, MOST, MOST);
     call.stream = stream;
-    const char *path =
-        named ? lua_tostring(L, 2) : lua_pushfstring(L, "fd:%d", fd);
-    int own = named ? open(path, O_RDONLY | O_CLOEXEC)
-                    : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    const char *path = lua_type(L, 2) == LUA_TSTRING
+                           ? lua_tostring(L, 2)
+                           : lua_pushfstring(L, "fd:%d", argument_fd(L, 2));
+    int own = open_file(L, 2);
     if (own < 0)
-        return file_failed(L, &call, path, errno);
-    if (fstat(own, &status) != 0 || !S_ISREG(status.st_mode)) {
-        close(own);
-        return file_failed(L, &call, path,
-                           S_ISDIR(status.st_mode) ? EISDIR : EINVAL);
-    }
-    uint64_t rest = (uint64_t) status.st_size > offset
-                        ? (uint64_t) status.st_size - offset
-                        : 0;
-    bool short_file = length != MOST && length > rest;
-    length = length < rest ? length : rest;
-    int error = short_file ? EINVAL : stream_may_write(stream, length);
+        return file_failed(L, &call, path, errno, NULL);
+    int error = check_file(own, offset, &length, &words);
     if (error) {
         close(own);
-        return short_file ? file_failed(L, &call, path, EINVAL)
-                          : lua_stream_call_fail(L, &call, box, error);
+        return file_failed(L, &call, path, error, words);
     }
-    if (length == 0) {
+    error = stream_may_write(stream, length);
+    if (error || length == 0)
         close(own);
+    if (error)
+        return lua_stream_call_fail(L, &call, box, error);
+    if (length == 0) {
         lua_pushinteger(L, 0);
         return call_return(L, &call, 1);
     }
