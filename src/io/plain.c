@@ -318,7 +318,7 @@ static enum kind kind_of(int fd)
     socklen_t length = sizeof address;
     struct stat info;
     if (fd < 0)
-        return PLAIN_FILE;
+        return TCP; /* what an unconnected stream becomes, mostly */
     if (getsockname(fd, (struct sockaddr *) &address, &length) == 0) {
         int family = address.ss_family;
         if (family == AF_INET || family == AF_INET6)
