@@ -225,8 +225,11 @@ describe("start_tls", function()
   end)
 
   it("takes a context too", function()
-    a:start_tls(weir.tls.context(client), function() end)
-    assert(b:start_tls(weir.tls.context(server)))
+    local context = weir.tls.context(client)
+    assert.has_error(function() a:start_tls(context, { verify = false }) end,
+      "start_tls: unknown option 'verify' (known: timeout)")
+    a:start_tls(context, function() end)
+    assert(b:start_tls(weir.tls.context(server), { timeout = 5 }))
     a:write("x")
     assert.equal("x", b:read_bytes(1))
   end)

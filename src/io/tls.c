@@ -350,9 +350,7 @@ static struct tls *make(struct tls_context *context, int fd, bool server,
     tls->context = tls_context_retain(context);
     tls->server = server;
     tls->socket = net_is_socket(fd);
-    tls->ssl = SSL_new(context->ctx);
-    if (!tls->ssl)
-        abort();
+    tls->ssl = tls_made(SSL_new(context->ctx));
     SSL_set_app_data(tls->ssl, tls);
     BIO *bio = tls_bio_new(tls);
     SSL_set_bio(tls->ssl, bio, bio);

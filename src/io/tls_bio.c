@@ -11,6 +11,8 @@
  * tls.c looks at tls->eof, ->read_error and ->write_error. */
 #include <errno.h>
 #include <openssl/bio.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -183,6 +185,14 @@ void tls_bio_send(struct tls *tls)
     tls->transport.unsent = buffer_length(&tls->output) > 0;
 }
 
+void *tls_made(void *object)
+{
+    if (object)
+        return object;
+    fputs("weir: OpenSSL is out of memory\n", stderr);
+    abort();
+}
+
 /* --- the BIO -------------------------------------------------------------- */
 
 static long bio_control(BIO *bio, int command, long number, void *pointer)
@@ -196,9 +206,8 @@ static BIO_METHOD *method(void)
     static BIO_METHOD *made;
     if (made)
         return made;
-    made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "weir");
-    if (!made)
-        return NULL;
+    made = tls_made(
+        BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "weir"));
     BIO_meth_set_read(made, bio_read);
     BIO_meth_set_write(made, bio_write);
     BIO_meth_set_ctrl(made, bio_control);
@@ -207,7 +216,7 @@ static BIO_METHOD *method(void)
 
 BIO *tls_bio_new(struct tls *tls)
 {
-    BIO *bio = BIO_new(method());
+    BIO *bio = tls_made(BIO_new(method()));
     BIO_set_data(bio, tls);
     BIO_set_init(bio, 1);
     return bio;

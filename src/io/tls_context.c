@@ -340,9 +340,10 @@ struct tls_context *tls_context_make(const struct tls_settings *settings,
     context->keylog = -1;
     ERR_clear_error();
     context->ctx = SSL_CTX_new(TLS_method());
+    /* Such as a configuration file of OpenSSL's that it does not like. */
     if (!context->ctx)
-        abort();
-    if (fill(context, settings, to))
+        fault(to, ERROR_TLS, memory_format("OpenSSL: %s", tls_reason()));
+    else if (fill(context, settings, to))
         return context;
     tls_context_release(context);
     return NULL;

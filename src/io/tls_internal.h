@@ -82,6 +82,8 @@ struct tls {
     bool broken; /* OpenSSL failed: nothing more can be asked of it */
 };
 
+/* What OpenSSL made; where it could not, there is no memory left. */
+void *tls_made(void *object);
 /* A BIO for `tls`. */
 struct bio_st *tls_bio_new(struct tls *tls);
 /* Every use of tls->ssl is between these two. Reading may ask the descriptor

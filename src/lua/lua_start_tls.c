@@ -196,11 +196,9 @@ void lua_tls_begin(lua_State *L, struct lua_stream *box)
 static int push_start_context(lua_State *L, struct call *call)
 {
     static const char *const known[] = {TLS_OPTION_NAMES, "timeout", NULL};
+    static const char *const timeout_alone[] = {"timeout", NULL};
     if (lua_tls_test(L, 2)) {
-        lua_pushvalue(L, 2);
-        lua_remove(L, 2);
-        lua_insert(L, 2);
-        call_parse(L, call, 3, known, "start_tls");
+        call_parse(L, call, 3, timeout_alone, "start_tls");
         lua_pushvalue(L, 2);
         return 0;
     }
@@ -208,7 +206,8 @@ static int push_start_context(lua_State *L, struct call *call)
     return lua_tls_new(L, call->options);
 }
 
-/* stream:start_tls([options], [callback]) → stream */
+/* stream:start_tls([options], [callback]) → stream, or
+ * stream:start_tls(context, [options], [callback]) */
 static int stream_start_tls(lua_State *L)
 {
     struct lua_stream *box = lua_stream_check(L, 1);
