@@ -11,7 +11,8 @@ struct outqueue_chunk {
     struct outqueue_chunk *next;
     uint64_t size; /* bytes that wait */
     enum chunk_kind kind;
-    int fd; /* CHUNK_FILE: these bytes of this file */
+    bool large; /* has NEXT_CHUNK bytes of room */
+    int fd;     /* CHUNK_FILE: these bytes of this file */
     off_t offset;
     const char *data; /* else: these */
     size_t room;      /* CHUNK_COPY: free bytes behind them */
@@ -25,6 +26,39 @@ struct outqueue_chunk {
  * and have nothing queued when they write. malloc(3) is quick up to 1 KiB. */
 enum { FIRST_CHUNK = 1024 - sizeof(struct outqueue_chunk), NEXT_CHUNK = 16384 };
 
+/* Large chunks that are free: malloc(3) would hand their memory back to the
+ * system, and get it again, in each turn in which many streams write much.
+ * Sanitizers are to see each of them end. */
+#ifdef WEIR_SANITIZE
+enum { MOST_SPARE = 0 };
+#else
+enum { MOST_SPARE = 64 };
+#endif
+
+static struct outqueue_chunk *spare;
+static int spare_count;
+
+static struct outqueue_chunk *take_chunk(size_t bytes)
+{
+    if (bytes != NEXT_CHUNK || !spare)
+        return memory_resize(NULL, sizeof(struct outqueue_chunk) + bytes);
+    struct outqueue_chunk *chunk = spare;
+    spare = chunk->next;
+    spare_count--;
+    return chunk;
+}
+
+static void give_chunk(struct outqueue_chunk *chunk)
+{
+    if (!chunk->large || spare_count >= MOST_SPARE) {
+        free(chunk);
+        return;
+    }
+    chunk->next = spare;
+    spare = chunk;
+    spare_count++;
+}
+
 /* Frees chunks that are in no queue any more. What `release` calls may use
  * the queue they came from: its state is finished by then. */
 static void dispose(struct outqueue_chunk *chunk)
@@ -34,7 +68,7 @@ static void dispose(struct outqueue_chunk *chunk)
         outqueue_release *release = chunk->release;
         void *context = chunk->context;
         intptr_t token = chunk->token;
-        free(chunk);
+        give_chunk(chunk);
         if (release)
             release(context, token);
         chunk = next;
@@ -54,8 +88,9 @@ static void put(struct outqueue *queue, struct outqueue_chunk *chunk)
 static struct outqueue_chunk *new_chunk(enum chunk_kind kind, uint64_t size,
                                         size_t bytes)
 {
-    struct outqueue_chunk *chunk = memory_resize(NULL, sizeof *chunk + bytes);
-    *chunk = (struct outqueue_chunk){.kind = kind, .size = size};
+    struct outqueue_chunk *chunk = take_chunk(bytes);
+    *chunk = (struct outqueue_chunk){
+        .kind = kind, .size = size, .large = bytes == NEXT_CHUNK};
     return chunk;
 }
 
