@@ -24,6 +24,12 @@ ffi.cdef [[
 
 local C, fast, to_string = ffi.C, ffi.C.weir_fast, ffi.string
 
+-- LuaJIT compiles no call of a function that has not been looked up yet.
+for _, name in ipairs({ "take_until", "take_bytes", "take_frame", "put",
+  "put_pieces" }) do
+  assert(C["weir_" .. name])
+end
+
 --- What coroutine.lua counts.
 core.fast = fast
 local methods, stream_type = core.stream_methods, core.stream_type
