@@ -6,14 +6,15 @@ package.path = root .. "/driver/?.lua;" .. package.path
 
 local chart = require("chart")
 local json = require("json")
+local markdown = require("markdown")
 local measure = require("measure")
 local peers = require("peers")
 local report = require("report")
 local workloads = require("workloads")
 
 local USAGE = [=[
-usage: scripts/bench/run [--quick] [--only NAME[,NAME…]] [--json FILE]
-                         [--svg FILE] [--rounds N] [--list]
+usage: scripts/bench/run [--quick] [--only NAME[,NAME…]] [--rounds N] [--list]
+                         [--json FILE] [--svg FILE] [--markdown FILE]
 
 Measures weir beside a bare C server on libev (and OpenSSL) and beside the
 peers that are installed: CPU time of the server per unit of work, the median
@@ -39,6 +40,7 @@ local function parse(arguments)
     elseif option == "--only" then options.only = value()
     elseif option == "--json" then options.json = value()
     elseif option == "--svg" then options.svg = value()
+    elseif option == "--markdown" then options.markdown = value()
     elseif option == "--rounds" then options.given = tonumber(value())
     elseif option == "--help" or option == "-h" then usage()
     else usage("unknown option " .. option) end
@@ -106,7 +108,7 @@ measure.configure({
   generator = build .. "/generator",
   cores = cores,
   rounds = options.rounds,
-  seconds = options.quick and 0.3 or 1,
+  seconds = options.quick and 0.25 or 1,
   quick = options.quick,
 })
 if cores < 2 then
@@ -122,3 +124,4 @@ for _, workload in ipairs(select_workloads(options.only)) do
 end
 if options.json then write_json(options.json, all) end
 if options.svg then chart.write(options.svg, all) end
+if options.markdown then markdown.write(options.markdown, all) end
