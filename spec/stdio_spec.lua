@@ -302,6 +302,8 @@ describe("the standard descriptors", function()
     assert.equal(3, select(2, untouched:gsub("flags:", "")))
     assert.equal(untouched, flags_after(running(USE)))
     assert.equal(untouched, flags_after(running("weir.stream(0):read_until('\\n') weir.stream(1):write('x')")))
+    assert.equal(untouched, flags_after(running(
+      "weir.connect('fd:0'):read_until('\\n') weir.connect('fd:1'):write('x')")))
   end)
 
   it("are taken, even if they were closed at the start", function()

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "io/standard.h"
 
 enum { SENDS_PER_TURN = 64 };
 
@@ -239,7 +240,7 @@ void datagram_close(struct datagram *datagram)
     ev_io_stop(datagram->loop->ev, &datagram->writer);
     ev_timer_stop(datagram->loop->ev, &datagram->retry);
     list_remove(&datagram->drain.link);
-    close(datagram->fd);
+    standard_close(datagram->fd);
     datagram->fd = -1;
     if (datagram->path)
         unlink(datagram->path);

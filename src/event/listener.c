@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "io/standard.h"
 
 static bool at_limit(const struct listener *listener)
 {
@@ -252,7 +253,7 @@ void listener_close(struct listener *listener)
     list_remove(&listener->more.link);
     ev_timer_stop(listener->loop->ev, &listener->rest);
     update(listener);
-    close(fd);
+    standard_close(fd);
 }
 
 static void drop(struct listener *listener)

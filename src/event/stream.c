@@ -250,10 +250,11 @@ static void stream_opened(struct stream *stream)
 
 void stream_open(struct stream *stream, int fd, struct transport *transport)
 {
+    stream->shared = standard_is(fd);
     if (transport) {
         stream->transport = transport;
     } else {
-        plain_init(&stream->plain, fd);
+        (stream->shared ? plain_init_shared : plain_init)(&stream->plain, fd);
         stream->transport = &stream->plain;
     }
     if (!stream->options.nodelay || stream->options.keepalive) {
@@ -269,14 +270,6 @@ void stream_open(struct stream *stream, int fd, struct transport *transport)
     stream->phase = STREAM_HANDSHAKE;
     loop_before_wait(stream->loop, &stream->flush_call);
     stream_settle(stream);
-}
-
-void stream_open_shared(struct stream *stream, int fd)
-{
-    stream->shared = true;
-    plain_init_shared(&stream->plain, fd);
-    stream->transport = &stream->plain;
-    stream_opened(stream);
 }
 
 void stream_wrap(struct stream *stream, struct transport *transport)

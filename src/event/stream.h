@@ -147,14 +147,12 @@ struct stream *stream_retain(struct stream *stream);
 void stream_release(struct stream *stream);
 void stream_default_options(struct stream_options *options);
 
-/* Opens the stream around `fd` (non-blocking; plain if `transport` is NULL).
+/* Opens the stream around `fd` (plain if `transport` is NULL), which does not
+ * block; or around a standard one, which may: its blocking flag is shared with
+ * other processes and left alone, and closing it ends nothing for them.
  * A transport that shakes hands does so first, and events->ready follows.
  * Queued writes then start to leave. */
 void stream_open(struct stream *stream, int fd, struct transport *transport);
-/* The same around a standard descriptor (0, 1 or 2), which is shared with
- * other processes: its blocking flag is left alone, and closing it ends
- * nothing for them. */
-void stream_open_shared(struct stream *stream, int fd);
 /* Puts `transport`, which is around the present one, in its place. */
 void stream_wrap(struct stream *stream, struct transport *transport);
 /* While a connect is under way: writes are queued, reads wait. */

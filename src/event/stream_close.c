@@ -130,7 +130,7 @@ static void drain_begin(struct stream *stream)
 {
     struct net_address address;
     int fd = stream->transport->fd;
-    if (stream->peer_ended) {
+    if (stream->peer_ended || stream->shared) {
         stream_finish(stream);
         return;
     }
@@ -161,12 +161,10 @@ void stream_close_step(struct stream *stream)
     }
     if (stream->phase != STREAM_ENDING)
         return;
-    if (stream->shared) { /* others go on with it */
-        stream_finish(stream);
-        return;
-    }
     ssize_t answer = IO_END;
-    if (!stream->shut_done && !stream->output_error)
+    bool plain = transport == &stream->plain;
+    if (!stream->shut_done && !stream->output_error &&
+        !(plain && stream->shared)) /* others go on with it */
         answer = transport->class->shutdown(transport);
     if (answer == IO_WANT_READ || answer == IO_WANT_WRITE)
         stream_arm_writer(stream, answer);

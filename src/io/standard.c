@@ -10,6 +10,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "io/net.h"
+
 /* Opened for the direction that nobody uses: EBADF, as if it were closed. */
 static int wrong_way(int fd)
 {
@@ -23,11 +25,24 @@ void standard_open(void)
             (void) !open("/dev/null", wrong_way(fd));
 }
 
+bool standard_is(int fd)
+{
+    return fd >= 0 && fd <= STDERR_FILENO;
+}
+
+void standard_adopt(int fd)
+{
+    if (standard_is(fd))
+        return;
+    net_set_nonblocking(fd, true);
+    net_set_cloexec(fd);
+}
+
 /* dup2 is one step: the number is not free for a moment. Without /dev/null,
  * the old one stays open rather than that it becomes something else. */
 void standard_close(int fd)
 {
-    if (fd > STDERR_FILENO) {
+    if (!standard_is(fd)) {
         close(fd);
         return;
     }

@@ -10,6 +10,12 @@
  * opened can become standard output. They still fail like closed ones. */
 void standard_open(void);
 
+bool standard_is(int fd);
+
+/* What others gave becomes ours: it does not block any more, and is not open
+ * in the programs that weir starts. Not so a standard one. */
+void standard_adopt(int fd);
+
 /* close(2), but the number of a standard descriptor stays taken: what goes
  * there from now on goes nowhere. */
 void standard_close(int fd);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/standard.h"
+
 static int set_option(int fd, int level, int name, int value)
 {
     return setsockopt(fd, level, name, &value, sizeof value) < 0 ? errno : 0;
@@ -184,11 +186,8 @@ int udp_adopt(int fd, int *family, const struct udp_options *options)
     if (!net_local_address(fd, &local))
         return errno;
     *family = local.as.any.sa_family;
-    int error = net_set_nonblocking(fd, true);
-    if (error == 0)
-        error = net_set_cloexec(fd);
-    if (error == 0 && options->broadcast)
-        error = udp_set_broadcast(fd, true);
+    standard_adopt(fd);
+    int error = options->broadcast ? udp_set_broadcast(fd, true) : 0;
     if (error || *family == AF_UNIX)
         return error;
     return set_multicast(fd, *family, options);
@@ -218,7 +217,7 @@ int udp_send(int fd, int family, const void *data, size_t size,
     ssize_t sent;
     address = adapt(family, &room, address);
     do
-        sent = sendto(fd, data, size, MSG_NOSIGNAL,
+        sent = sendto(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT,
                       address ? &address->as.any : NULL,
                       address ? address->length : 0);
     while (sent < 0 && errno == EINTR);
@@ -234,7 +233,7 @@ int udp_receive(int fd, void *data, size_t size, struct udp_packet *packet)
                              .msg_iovlen = 1};
     ssize_t length;
     do
-        length = recvmsg(fd, &message, MSG_TRUNC);
+        length = recvmsg(fd, &message, MSG_TRUNC | MSG_DONTWAIT);
     while (length < 0 && errno == EINTR);
     if (length < 0)
         return errno;

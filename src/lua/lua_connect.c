@@ -11,6 +11,7 @@
 #include "event/connector.h"
 #include "event/resolver.h"
 #include "io/net.h"
+#include "io/standard.h"
 #include "lua/arguments.h"
 #include "lua/lua_stream.h"
 #include "lua/lua_tls.h"
@@ -278,8 +279,7 @@ static int adopt(lua_State *L, struct lua_stream *box, struct call *call,
     if (net_is_socket(fd))
         net_format(&peer, text, sizeof text);
     lua_stream_set_peer(box, text);
-    net_set_nonblocking(fd, true);
-    net_set_cloexec(fd);
+    standard_adopt(fd);
     if (box->tls != LUA_NOREF) {
         begin_connecting(L, box, lua_tostring(L, 2));
         connected(box, fd);

@@ -41,7 +41,7 @@ static void push_standard(lua_State *L, int fd)
     struct lua_stream *box = lua_stream_push(L, &options, names[fd]);
     struct stream *stream = box->stream;
     standard_remember_terminal(fd);
-    stream_open_shared(stream, fd);
+    stream_open(stream, fd, NULL);
     /* People read these as they come, between what print says. */
     stream->eager = fd == STDERR_FILENO || isatty(fd);
     if (fd == STDOUT_FILENO) {

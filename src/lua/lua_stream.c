@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "io/net.h"
+#include "io/standard.h"
 #include "lua/arguments.h"
 #include "lua/lua_tls.h"
 #include "lua/modules.h"
@@ -402,13 +403,8 @@ static int weir_stream(lua_State *L)
     if (net_peer_address(fd, &peer))
         net_format(&peer, text, sizeof text);
     lua_stream_set_peer(box, text);
-    if (fd <= STDERR_FILENO) {
-        stream_open_shared(box->stream, fd);
-    } else {
-        net_set_nonblocking(fd, true);
-        net_set_cloexec(fd);
-        stream_open(box->stream, fd, NULL);
-    }
+    standard_adopt(fd);
+    stream_open(box->stream, fd, NULL);
     lua_tls_begin(L, box);
     return 1;
 }
