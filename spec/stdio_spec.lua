@@ -177,6 +177,30 @@ describe("weir.stdout", function()
       weir.stdout:write("c")]])))
   end)
 
+  it("comes before what is printed later", function()
+    local big = ("x"):rep(10000)
+    for name, chunk in pairs({
+      flushed = "weir.stdout:write('1\\n') print(2) io.flush() weir.stdout:write('3\\n') print(4)",
+      unbuffered = "io.stdout:setvbuf('no') weir.stdout:write('1\\n') print(2) weir.stdout:write('3\\n') print(4)",
+      ["of a closed one"] = "weir.stdout:write('1\\n2\\n3\\n4\\n') weir.stdout:close() io.write('nowhere') io.flush()",
+      ["of a closed one that is queued"] = "weir.stdout:write('1\\n2\\n3\\n4\\n') weir.stdout:close() io.flush()",
+    }) do
+      assert.equal("1\n2\n3\n4\n", output_of(running(chunk)), name)
+    end
+    assert.is_true("1\n" .. big .. "\n2\n" == output_of(running([[
+      weir.stdout:write("1\n") print(("x"):rep(10000)) weir.stdout:write("2\n")]])))
+  end)
+
+  it("leaves what is printed a file like others", function()
+    local path = temporary()
+    assert.equal("", output_of(running([[
+      local ffi = require("ffi")
+      ffi.cdef("int fileno(void *);")
+      io.write("abc") assert(io.stdout:seek("set", 1) == 1) io.write("B")
+      assert(io.stdout:seek() == 2 and ffi.C.fileno(io.stdout) == 1)]], ">" .. path)))
+    assert.equal("aBc", contents(path))
+  end)
+
   it("comes before what a command says that inherits it", function()
     assert.equal("1 2 3 4", output_of(running([[
       io.write("1 ") weir.stdout:write("2 ")
@@ -258,6 +282,23 @@ describe("weir.stdout", function()
       local _, err, status = finish(start(running(chunk, ">/dev/full")))
       assert.matches("^weir: standard output: [^\n]+\n$", err)
       assert.equal(1, status)
+    end
+  end)
+
+  it("tells by the exit status that what was written to it was lost", function()
+    local full = { "weir.stdout:write(1)", "weir.stdout:write(1) weir.exit(0)", "weir.stdout:write(1) weir.stdout:close()",
+      "weir.stdout:write(1) weir.sleep(0)" }
+    for _, chunk in ipairs(full) do
+      local _, err, status = finish(start(running(chunk, ">/dev/full")))
+      assert.equal("weir: standard output: No space left on device\n", err, chunk)
+      assert.equal(1, status)
+    end
+    local told = { "weir.stdout:write(1, function() end)", "weir.stdout:write(1) weir.stdout:flush()",
+      "weir.stdout:write(1) weir.sleep(0) weir.stdout:write(2)", "weir.stdout:write(1) weir.stdout:abort()",
+      "weir.stdout:set_close_callback(function() end) weir.stdout:write(1)" }
+    for _, chunk in ipairs(told) do
+      local _, err, status = finish(start(running(chunk, ">/dev/full")))
+      assert.same({ "", 0 }, { err, status }, chunk)
     end
   end)
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "io/printed.h"
 #include "io/standard.h"
 #include "options.h"
 
@@ -13,7 +14,11 @@ enum { STATUS_FAILED = 1, STATUS_USAGE = 2 };
 /* Standard output may be full or gone: then help was not given. */
 static int printed(void)
 {
-    return fflush(stdout) == 0 ? EXIT_SUCCESS : STATUS_FAILED;
+    const char *reason = printed_end();
+    if (!reason)
+        return EXIT_SUCCESS;
+    fprintf(stderr, "weir: standard output: %s\n", reason);
+    return STATUS_FAILED;
 }
 
 static int run(const struct options *options)
@@ -33,6 +38,7 @@ int main(int argc, char **argv)
 {
     struct options options;
     standard_open();
+    printed_open();
     char *wrong = options_parse(&options, argc, argv, isatty(STDIN_FILENO));
     int status = STATUS_USAGE;
     if (wrong)

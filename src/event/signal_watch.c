@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/printed.h"
 #include "io/standard.h"
 
 static struct loop *loop;
@@ -61,7 +62,7 @@ static void on_broken_pipe(int number)
 {
     static const char text[] = SIGNAL_BROKEN_OUTPUT "\n";
     static volatile sig_atomic_t told;
-    if (!standard_output_broken() || (told && !arrived[number]))
+    if (!printed_broken() || (told && !arrived[number]))
         return;
     if (told) {
         ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);

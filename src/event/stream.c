@@ -421,6 +421,7 @@ static void stream_check_over(struct stream *stream)
     if (!stream->watched || stream->told || !stream_all_told(stream))
         return;
     stream->told = true;
+    stream->lost = 0;
     stream->events->over(stream, stream->over_error);
 }
 

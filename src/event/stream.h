@@ -117,6 +117,7 @@ struct stream {
     int references;
     int input_error;  /* no more input will come, and why */
     int output_error; /* nothing can be written any more, and why */
+    int lost;         /* why queued bytes were dropped, while nobody was told */
     int over_error;   /* why the stream is over; 0: closed here */
     enum stream_phase phase;
     bool reading;

@@ -20,6 +20,7 @@ int stream_may_write(struct stream *stream, uint64_t size)
     if (stream->before_write)
         stream->before_write(stream);
     uint64_t most = stream->options.max_write_buffer_size;
+    stream->lost = 0; /* else whoever writes is told below */
     if (stream_closed(stream))
         return stream->over_error ? stream->over_error : ERROR_CLOSED;
     if (stream->phase == STREAM_IDLE)
@@ -83,9 +84,18 @@ void stream_tell_waiters(struct stream *stream, int error)
     copy_tell(stream, error);
 }
 
+/* Does somebody wait for what is queued, who is told when it fails? */
+static bool is_awaited(const struct stream *stream)
+{
+    return outqueue_length(&stream->output) == 0 ||
+           !list_empty(&stream->waiters) || !list_empty(&stream->copies);
+}
+
 void stream_output_failed(struct stream *stream, int error)
 {
     stream_retain(stream);
+    if (!is_awaited(stream))
+        stream->lost = error;
     stream->output_error = error;
     stream->transport->drained = false;
     stream_keep_reason(stream, NULL);
@@ -247,8 +257,8 @@ void stream_flush(struct stream *stream)
 void stream_flush_blocking(struct stream *stream)
 {
     struct pollfd writable = {.fd = stream->transport->fd, .events = POLLOUT};
-    while (stream->phase == STREAM_OPEN && !stream->output_error &&
-           outqueue_length(&stream->output) > 0) {
+    while ((stream->phase == STREAM_OPEN || stream->phase == STREAM_FLUSHING) &&
+           !stream->output_error && outqueue_length(&stream->output) > 0) {
         if (poll(&writable, 1, -1) < 0 && errno != EINTR)
             return;
         stream->write_budget.used = 0;

@@ -2,11 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <stdlib.h>
-#include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -53,26 +50,6 @@ void standard_close(int fd)
         return;
     dup2(null, fd);
     close(null);
-}
-
-const char *standard_flush(void)
-{
-    bool failed = ferror(stdout);
-    const char *reason = fflush(stdout) != 0 ? strerror(errno) : NULL;
-    __fpurge(stdout); /* exit would try once more */
-    return !reason && failed ? "some of it could not be written" : reason;
-}
-
-/* stdio learns of a failure when the write returns, after the first SIGPIPE:
- * it is the second one that tells. */
-bool standard_output_broken(void)
-{
-    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    int error = errno;
-    bool broken = ferror_unlocked(stdout) && poll(&output, 1, 0) == 1 &&
-                  (output.revents & POLLERR);
-    errno = error;
-    return broken;
 }
 
 /* --- the terminal --------------------------------------------------------- */

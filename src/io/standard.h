@@ -20,13 +20,6 @@ void standard_adopt(int fd);
  * there from now on goes nowhere. */
 void standard_close(int fd);
 
-/* Writes what stdio has kept back. NULL; or why it, or some of what was written
- * before, could not be written. */
-const char *standard_flush(void);
-/* Is standard output a pipe that nobody reads, although somebody has printed
- * there? May be called in a signal's handler. */
-bool standard_output_broken(void);
-
 /* If `fd` is a terminal: its mode is as it is now when the process exits. */
 void standard_remember_terminal(int fd);
 /* Puts the mode back now. May be called in a signal's handler. */

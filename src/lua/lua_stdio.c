@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/printed.h"
 #include "io/standard.h"
 #include "lua/lua_stream.h"
 #include "lua/modules.h"
@@ -21,10 +22,14 @@ static struct stream *output;
 /* What print has left in stdio's buffer was said before. */
 static void before_write(struct stream *stream)
 {
-    if (__fpending(stdout) == 0)
-        return;
-    stream_flush_blocking(stream);
-    fflush(stdout);
+    (void) stream;
+    if (__fpending(stdout) > 0)
+        fflush(stdout);
+}
+
+static void before_print(void)
+{
+    stream_flush_blocking(output);
 }
 
 void lua_stdio_flush(void)
@@ -32,6 +37,11 @@ void lua_stdio_flush(void)
     if (output)
         stream_flush_blocking(output);
     fflush(stdout);
+}
+
+const char *lua_stdio_lost(void)
+{
+    return output && output->lost ? stream_reason(output, output->lost) : NULL;
 }
 
 static void push_standard(lua_State *L, int fd)
@@ -47,6 +57,7 @@ static void push_standard(lua_State *L, int fd)
     if (fd == STDOUT_FILENO) {
         stream->before_write = before_write;
         output = stream_retain(stream);
+        printed_after(before_print);
     }
     lua_pushvalue(L, -1);
     references[fd] = luaL_ref(L, LUA_REGISTRYINDEX);

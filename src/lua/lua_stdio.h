@@ -5,4 +5,8 @@
  * write there. Blocks as print does. */
 void lua_stdio_flush(void);
 
+/* NULL; or why bytes that weir.stdout had queued were lost, if nobody was
+ * told. */
+const char *lua_stdio_lost(void);
+
 #endif

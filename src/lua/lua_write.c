@@ -242,6 +242,7 @@ static int stream_flush_method(lua_State *L)
     if (refused)
         return refused;
     call.stream = stream;
+    stream->lost = 0;
     if (stream->output_error)
         return lua_stream_call_fail(L, &call, box, stream->output_error);
     return wait_sent(L, &call, &flush_class, box, stream->output.queued);

@@ -6,7 +6,8 @@
 
 #include "base/error.h"
 #include "event/stream.h"
-#include "io/standard.h"
+#include "io/printed.h"
+#include "lua/lua_stdio.h"
 #include "lua/task_internal.h"
 
 /* --- the end -------------------------------------------------------------- */
@@ -143,7 +144,9 @@ void scheduler_drain(void)
 
 int scheduler_output_status(int status)
 {
-    const char *reason = standard_flush();
+    const char *reason = printed_end();
+    if (!reason)
+        reason = lua_stdio_lost();
     if (!reason || status != EXIT_SUCCESS)
         return status;
     report_line("weir: standard output: %s", reason);
