@@ -249,7 +249,20 @@ describe("the command line", function()
     assert.equal(130, status)
   end)
 
+  it("takes a status from 0 to 255, and no other for it", function()
+    for _, wrong in ipairs({ "256", "-1", "1.5", "0/0", "'x'", "{}" }) do
+      local _, err, status = weir.run({ "-e", "print(weir.exit(" .. wrong .. "))" })
+      assert.matches("bad argument #1 to 'exit' %(a whole number from 0 to 255 expected", err)
+      assert.equal(1, status)
+    end
+    assert.same({ "", "", 255 }, { weir.run({ "-e", "weir.exit(255)" }) })
+  end)
+
   it("fails with 1 when its output cannot be written", function()
-    assert.equal(256, os.execute(weir.binary .. " --help >/dev/full"))
+    for _, option in ipairs({ "--help", "-v" }) do
+      local pipe = io.popen(weir.binary .. " " .. option .. " 2>&1 >/dev/full; echo $?")
+      assert.equal("weir: standard output: No space left on device\n1\n", pipe:read("*a"))
+      pipe:close()
+    end
   end)
 end)

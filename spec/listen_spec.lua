@@ -239,6 +239,7 @@ describe("listen raises", function()
     ["an address %(a string%) expected"] = function() weir.listen(80, nobody) end,
     ["a handler %(a function%) expected"] = function() weir.listen("127.0.0.1:0") end,
     ["handler %(a function%) expected"] = function() weir.listen("127.0.0.1:0", {}, {}) end,
+    ["nothing expected behind the handler"] = function() weir.listen("127.0.0.1:0", nobody, { tls = true }) end,
     ["unknown option 'foo'"] = function() weir.listen("127.0.0.1:0", { foo = 1 }, nobody) end,
     ["bad option 'backlog'"] = function() weir.listen("127.0.0.1:0", { backlog = -1 }, nobody) end,
     ["bad option 'max_connections'"] = function()

@@ -441,7 +441,9 @@ describe("udp raises for", function()
   local mistakes = {
     ["an unknown option"] = { function() weir.udp(":0", { foo = 1 }) end,
       "unknown option 'foo' %(known: broadcast" },
-    ["a wrong option"] = { function() weir.udp(":0", { ttl = 300 }) end, "bad option 'ttl'" },
+    ["a wrong option"] = { function() weir.udp(":0", { ttl = 300 }) end,
+      "bad option 'ttl' %(a whole number from 1 to 255 expected, got 300%)" },
+    ["a wrong interface option"] = { function() weir.udp(":0", { interface = 1.5 }) end, "bad option 'interface'" },
     ["an address that is no string"] = { function() weir.udp(5) end, "a string%) expected" },
     ["data that is no string"] = { function() socket:send({}) end, "a string%) expected" },
     ["a wrong destination"] = { function() socket:send("x", 5) end, "an address %(a string%) expected" },

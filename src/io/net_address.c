@@ -12,8 +12,9 @@
 
 #include "io/net.h"
 
-#define NET_WANT_FORM "host:port, [IPv6]:port, :port, unix:/path or fd:N"
-#define NET_WANT_PORT "a port from 0 to 65535 or the name of a service"
+#define NET_WANT_FORM \
+    "host:port, [IPv6]:port, :port, unix:/path or fd:N expected"
+#define NET_WANT_PORT "a port from 0 to 65535 or the name of a service expected"
 #define LOCAL_LIMIT (sizeof(((struct sockaddr_un *) 0)->sun_path) - 1)
 #define LOCAL_OFFSET offsetof(struct sockaddr_un, sun_path)
 
@@ -124,18 +125,22 @@ static bool parse_local(struct net_target *target, const char *path,
     target->kind = TARGET_LOCAL;
     target->numeric = true;
     if (size == 0)
-        return refuse(expected, "a path after unix:");
+        return refuse(expected, "a path expected after unix:");
     if (size > LOCAL_LIMIT)
-        return refuse(expected, sizeof local->sun_path == 108
-                                    ? "a unix path of at most 107 bytes"
-                                    : "a shorter unix path");
+        return refuse(expected,
+                      sizeof local->sun_path == 108
+                          ? "a unix path of at most 107 bytes expected"
+                          : "a shorter unix path expected");
     bool abstract = path[0] == '@';
+    if (abstract && size == 1)
+        return refuse(expected, "a name expected after unix:@");
 #ifndef __linux__
     if (abstract)
-        return refuse(expected, "a path (unix:@ exists only on Linux)");
+        return refuse(expected,
+                      "a path expected (unix:@ exists only on Linux)");
 #endif
     if (!abstract && memchr(path, '\0', size))
-        return refuse(expected, "a unix path without zero bytes");
+        return refuse(expected, "a unix path without zero bytes expected");
     local->sun_family = AF_UNIX;
     memcpy(local->sun_path, path, size);
     if (abstract)
@@ -150,7 +155,7 @@ static bool parse_descriptor(struct net_target *target, const char *data,
 {
     long fd = parse_number(data, size, 0x7fffffff);
     if (fd < 0)
-        return refuse(expected, "a descriptor's number after fd:");
+        return refuse(expected, "a descriptor's number expected after fd:");
     target->kind = TARGET_FD;
     target->fd = (int) fd;
     return true;
@@ -172,7 +177,7 @@ static bool parse_parts(struct net_target *target, const char *data,
     if (*bracketed) {
         const char *end = memchr(data, ']', size);
         if (!end || end + 1 == data + size || end[1] != ':')
-            return refuse(expected, "[IPv6 address]:port");
+            return refuse(expected, "[IPv6 address]:port expected");
         host++;
         host_size = (size_t) (end - host);
         colon = end + 1;
@@ -182,14 +187,15 @@ static bool parse_parts(struct net_target *target, const char *data,
             return refuse(expected, NET_WANT_FORM);
         host_size = (size_t) (colon - host);
         if (memchr(colon + 1, ':', size - host_size - 1))
-            return refuse(expected,
-                          "brackets around an IPv6 address: [::1]:port");
+            return refuse(
+                expected,
+                "brackets expected around an IPv6 address: [::1]:port");
     }
     size_t port_size = (size_t) (data + size - colon - 1);
     if (port_size == 0 || port_size >= sizeof target->port)
         return refuse(expected, NET_WANT_PORT);
     if (host_size >= sizeof target->host)
-        return refuse(expected, "a host name of at most 255 bytes");
+        return refuse(expected, "a host name of at most 255 bytes expected");
     memcpy(target->host, host, host_size);
     memcpy(target->port, colon + 1, port_size);
     return true;
@@ -212,7 +218,7 @@ static bool parse_host(struct net_target *target, const char *data, size_t size,
     target->numeric = net_numeric(&target->address, target->host, target->port);
     if (bracketed &&
         (!target->numeric || target->address.as.any.sa_family != AF_INET6))
-        return refuse(expected, "[IPv6 address]:port");
+        return refuse(expected, "[IPv6 address]:port expected");
     if (target->host[0] == '\0' && !bracketed) {
         set_any(&target->address, target->port);
         target->numeric = true;

@@ -180,6 +180,16 @@ static bool whole(double value, uint64_t least, uint64_t most, uint64_t *out)
     return (double) *out == value;
 }
 
+/* What a number should have been, on the stack. */
+static const char *push_range(lua_State *L, uint64_t least, uint64_t most)
+{
+    if (most <= 65536)
+        return lua_pushfstring(L, "a whole number from %d to %d", (int) least,
+                               (int) most);
+    return lua_pushfstring(L, least > 0 ? "a positive whole number"
+                                        : "a whole number, 0 or more,");
+}
+
 uint64_t options_whole(lua_State *L, int index, const char *key, uint64_t least,
                        uint64_t most, uint64_t fallback)
 {
@@ -187,10 +197,11 @@ uint64_t options_whole(lua_State *L, int index, const char *key, uint64_t least,
     if (!get(L, index, key))
         return fallback;
     if (lua_type(L, -1) != LUA_TNUMBER ||
-        !whole(lua_tonumber(L, -1), least, most, &value))
-        wrong(L, key,
-              least > 0 ? "a positive whole number"
-                        : "a whole number, 0 or more,");
+        !whole(lua_tonumber(L, -1), least, most, &value)) {
+        const char *expected = push_range(L, least, most);
+        lua_pushvalue(L, -2);
+        wrong(L, key, expected);
+    }
     lua_pop(L, 1);
     return value;
 }
@@ -207,19 +218,14 @@ const char *options_string(lua_State *L, int index, const char *key,
 
 /* --- arguments ------------------------------------------------------------ */
 
-static double check_number(lua_State *L, int index, const char *expected)
+double argument_seconds(lua_State *L, int index)
 {
+    static const char expected[] = "seconds, 0 or more, expected";
     if (lua_type(L, index) != LUA_TNUMBER) {
         lua_pushfstring(L, "%s, got %s", expected, luaL_typename(L, index));
         argument_error(L, index, lua_tostring(L, -1));
     }
-    return lua_tonumber(L, index);
-}
-
-double argument_seconds(lua_State *L, int index)
-{
-    static const char expected[] = "seconds, 0 or more, expected";
-    double value = check_number(L, index, expected);
+    double value = lua_tonumber(L, index);
     if (!(value >= 0))
         argument_error(L, index, expected);
     return value;
@@ -228,11 +234,15 @@ double argument_seconds(lua_State *L, int index)
 uint64_t argument_whole(lua_State *L, int index, uint64_t least, uint64_t most)
 {
     uint64_t value = 0;
-    const char *expected = least > 0 ? "a positive whole number expected"
-                                     : "a whole number, 0 or more, expected";
-    if (!whole(check_number(L, index, expected), least, most, &value))
-        argument_error(L, index, expected);
-    return value;
+    bool number = lua_type(L, index) == LUA_TNUMBER;
+    if (number && whole(lua_tonumber(L, index), least, most, &value))
+        return value;
+    /* Before anything is pushed, which could take a missing one's place. */
+    const char *got = luaL_typename(L, index);
+    lua_pushfstring(L, number ? "%s expected" : "%s expected, got %s",
+                    push_range(L, least, most), got);
+    argument_error(L, index, lua_tostring(L, -1));
+    return 0;
 }
 
 bool argument_boolean(lua_State *L, int index)

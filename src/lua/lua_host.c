@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lua/arguments.h"
 #include "lua/modules.h"
 #include "lua/scheduler.h"
 #include "lua/task_internal.h"
@@ -22,8 +23,8 @@ static int weir_exit(lua_State *L)
     int status = EXIT_SUCCESS;
     if (lua_isboolean(L, 1))
         status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
-    else
-        status = luaL_optint(L, 1, EXIT_SUCCESS);
+    else if (!lua_isnoneornil(L, 1))
+        status = (int) argument_whole(L, 1, 0, UINT8_MAX);
     report_unjoined();
     scheduler_drain();
     exit(scheduler_output_status(status));

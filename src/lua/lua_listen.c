@@ -178,6 +178,8 @@ static int weir_listen(lua_State *L)
     int options = handler == 3 && argument_options(L, 2) ? 2 : 0;
     if (!lua_isfunction(L, handler))
         return argument_error(L, handler, "a handler (a function) expected");
+    if (handler == 2 && !lua_isnoneornil(L, 3))
+        return argument_error(L, 3, "nothing expected behind the handler");
     lua_settop(L, handler);
     struct lua_listener *box = lua_newuserdata(L, sizeof *box);
     *box = (struct lua_listener){

@@ -1,5 +1,6 @@
 /* weir.resolve: names to addresses, and all other DNS records. */
 #include <lauxlib.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -150,7 +151,7 @@ static int type_option(lua_State *L, int options)
 /* The option `family`: 4, 6, or both. */
 static int family_option(lua_State *L, int options)
 {
-    switch (options_whole(L, options, "family", 4, 6, 0)) {
+    switch (options_whole(L, options, "family", 1, INT_MAX, 0)) {
     case 0:
         return AF_UNSPEC;
     case 4:

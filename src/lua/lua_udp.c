@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,7 +235,7 @@ static int find_interface(lua_State *L, int index, unsigned *found)
     if (lua_isnoneornil(L, index))
         return 0;
     if (lua_type(L, index) == LUA_TNUMBER) {
-        *found = (unsigned) argument_whole(L, index, 1, 0x7fffffff);
+        *found = (unsigned) argument_whole(L, index, 1, INT_MAX);
         return 0;
     }
     if (lua_type(L, index) != LUA_TSTRING)
@@ -347,7 +348,9 @@ static int read_options(lua_State *L, int index, struct lua_udp *box,
     options->reuse_port = options_boolean(L, index, "reuse_port", false);
     options->hops = (int) options_whole(L, index, "ttl", 1, 255, 0);
     lua_getfield(L, index, "interface");
-    if (!lua_isnil(L, -1) && !lua_isstring(L, -1))
+    if (lua_type(L, -1) == LUA_TNUMBER)
+        options_whole(L, index, "interface", 1, INT_MAX, 0);
+    else if (!lua_isnil(L, -1) && !lua_isstring(L, -1))
         call_error(L, "bad option 'interface' (a name or a number expected)");
     error = find_interface(L, lua_gettop(L), &options->interface);
     lua_pop(L, 1);
