@@ -180,10 +180,9 @@ describe("weir.stdout", function()
   it("comes before what is printed later", function()
     local big = ("x"):rep(10000)
     for name, chunk in pairs({
-      flushed = "weir.stdout:write('1\\n') print(2) io.flush() weir.stdout:write('3\\n') print(4)",
-      unbuffered = "io.stdout:setvbuf('no') weir.stdout:write('1\\n') print(2) weir.stdout:write('3\\n') print(4)",
-      ["of a closed one"] = "weir.stdout:write('1\\n2\\n3\\n4\\n') weir.stdout:close() io.write('nowhere') io.flush()",
-      ["of a closed one that is queued"] = "weir.stdout:write('1\\n2\\n3\\n4\\n') weir.stdout:close() io.flush()",
+      flushed = [[weir.stdout:write("1\n") print(2) io.flush() weir.stdout:write("3\n") print(4)]],
+      unbuffered = [[io.stdout:setvbuf("no") weir.stdout:write("1\n") print(2) weir.stdout:write("3\n") print(4)]],
+      closed = [[weir.stdout:write("1\n2\n3\n4\n") weir.stdout:close() io.write("nowhere") io.flush()]],
     }) do
       assert.equal("1\n2\n3\n4\n", output_of(running(chunk)), name)
     end
@@ -286,17 +285,15 @@ describe("weir.stdout", function()
   end)
 
   it("tells by the exit status that what was written to it was lost", function()
-    local full = { "weir.stdout:write(1)", "weir.stdout:write(1) weir.exit(0)", "weir.stdout:write(1) weir.stdout:close()",
-      "weir.stdout:write(1) weir.sleep(0)" }
-    for _, chunk in ipairs(full) do
-      local _, err, status = finish(start(running(chunk, ">/dev/full")))
-      assert.equal("weir: standard output: No space left on device\n", err, chunk)
+    local write = "weir.stdout:write(1) "
+    for _, ending in ipairs({ "", "weir.exit(0)", "weir.stdout:close()", "weir.sleep(0)" }) do
+      local _, err, status = finish(start(running(write .. ending, ">/dev/full")))
+      assert.equal("weir: standard output: No space left on device\n", err, ending)
       assert.equal(1, status)
     end
-    local told = { "weir.stdout:write(1, function() end)", "weir.stdout:write(1) weir.stdout:flush()",
-      "weir.stdout:write(1) weir.sleep(0) weir.stdout:write(2)", "weir.stdout:write(1) weir.stdout:abort()",
-      "weir.stdout:set_close_callback(function() end) weir.stdout:write(1)" }
-    for _, chunk in ipairs(told) do
+    for _, chunk in ipairs({ "weir.stdout:write(1, function() end)", write .. "weir.stdout:flush()",
+      write .. "weir.sleep(0) weir.stdout:write(2)", write .. "weir.stdout:abort()",
+      write .. "weir.stdout:set_close_callback(function() end)" }) do
       local _, err, status = finish(start(running(chunk, ">/dev/full")))
       assert.same({ "", 0 }, { err, status }, chunk)
     end
