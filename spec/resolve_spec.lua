@@ -305,6 +305,22 @@ describe("resolve refuses", function()
   end
 end)
 
+describe("resolve without a descriptor left", function()
+  it("says so, and not that no server was there", function()
+    local out, err, status = run({ "-e", [[
+      require("ffi").cdef("int dup(int); int setrlimit(int, const unsigned long *);")
+      local C = require("ffi").C
+      C.setrlimit(7, require("ffi").new("unsigned long[2]", 20, 20))
+      while C.dup(0) >= 0 do end
+      for _, kind in ipairs({ "A", "MX" }) do
+        print(weir.resolve("x.test", { servers = "127.0.0.1:9", type = kind, timeout = 10 }))
+      end
+      print(weir.resolve("x.test", { servers = "127.0.0.1:9", timeout = 10 }))
+    ]] })
+    assert.same({ ("nil\tresolve x.test: Too many open files\tEMFILE\n"):rep(3), "", 0 }, { out, err, status })
+  end)
+end)
+
 describe("resolve and the host", function()
   it("does not end while a name is looked up, but a cancelled one holds nobody", function()
     local out, err, status = run({ "-e", [[

@@ -46,8 +46,8 @@ struct resolver_query {
     void *owner;
     bool cancelled;
     unsigned refusals; /* its resolver's, when it was asked */
-    int status;
-    in_port_t port; /* in network order */
+    int status;        /* c-ares'; or -errno */
+    in_port_t port;    /* in network order */
     struct net_address *addresses;
     size_t count;
     unsigned char *message;
@@ -276,8 +276,8 @@ static void on_deliver(struct loop_call *call)
 {
     struct resolver_query *query =
         list_entry(call, struct resolver_query, deliver);
-    int error =
-        query->status == ARES_SUCCESS ? 0 : ERROR_RESOLVE - query->status;
+    int status = query->status;
+    int error = status <= ARES_SUCCESS ? -status : ERROR_RESOLVE - status;
     /* The owner may cancel nothing any more, but free itself. */
     if (query->found)
         query->found(query->owner, error, query->addresses, query->count);

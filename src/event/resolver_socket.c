@@ -10,8 +10,14 @@
 static ares_socket_t open_socket(int family, int type, int protocol,
                                  void *refusals)
 {
-    (void) protocol, (void) refusals;
-    return net_socket(family, type);
+    struct resolver_refusals *noted = refusals;
+    (void) protocol;
+    int fd = net_socket(family, type);
+    if (fd < 0) {
+        noted->count++;
+        noted->status = -errno;
+    }
+    return fd;
 }
 
 static int close_socket(ares_socket_t fd, void *refusals)
