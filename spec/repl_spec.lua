@@ -109,6 +109,40 @@ describe("the REPL on a terminal", function()
     assert.equal("1\n1\n> ", type_in("1\n"))
   end)
 
+  it("interrupts a line that never waits, and goes on", function()
+    for _, line in ipairs({ "while true do end", "for i = 1, math.huge do local _ = i * 2 end",
+      "coroutine.wrap(function() while true do end end)()", "weir.spawn(function() while true do end end):join()" }) do
+      type_in(line .. "\n", "\r\n")
+      assert.matches("interrupted", type_in("\3"), line)
+      assert.equal("1\n1\n> ", type_in("1\n"))
+    end
+  end)
+
+  it("interrupts a line that waits for what never happens", function()
+    type_in("weir.channel():get()\n", "\r\n")
+    assert.matches("interrupted\n> $", type_in("\3"))
+  end)
+
+  it("interrupts no other task", function()
+    type_in("ticks = 0 timer = weir.every(0.001, function() for i = 1, 100 do ticks = ticks + 1 end end)\n")
+    for _ = 1, 5 do
+      type_in("weir.sleep(100)\n", "\r\n")
+      assert.matches("interrupted\n> $", type_in("\3"))
+    end
+    assert.equal("timer:cancel() return ticks % 100\n0\n> ", type_in("timer:cancel() return ticks % 100\n"))
+  end)
+
+  it("ends with a line that goes on after all", function()
+    type_in("while true do pcall(function() while true do end end) end\n", "\r\n")
+    local ended_with
+    weir.spawn(function() ended_with = { ended() } end)
+    repeat
+      process.stdin:write("\3")
+      weir.sleep(0.01)
+    until ended_with
+    assert.same({ "exit", 130 }, ended_with)
+  end)
+
   it("drops a line that is begun when interrupted, and then ends", function()
     type_in("half a line", "half a line")
     assert.matches("\n> $", type_in("\3"))

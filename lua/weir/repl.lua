@@ -2,19 +2,24 @@
 --
 -- Input comes from weir.stdin like any other, and goes through readline where
 -- there is a terminal; so everything else runs on while a line is edited.
--- Each chunk runs in a task of its own, which the interrupt key can end.
+-- Each chunk runs in a task of its own, which the interrupt key can end; that
+-- is why Lua code is interpreted here, and not compiled (see lua_interrupt.c).
 
 local complete = require("weir.complete")
+local interrupt = require("weir.interrupt")
 local readline = require("weir.readline")
 
 local M = {}
 
 local PROMPT, CONTINUED = "> ", ">> "
 
--- The task that edits a line or runs a chunk, and what it does.
-local current = { task = nil, editing = false, interrupted = false }
+-- The task that edits a line or runs a chunk, and what it does; `chunk` is a
+-- value of each chunk's own.
+local current =
+  { task = nil, editing = false, interrupted = false, chunk = nil }
 
--- What tells a chunk's task, and all that it started, from others.
+-- Where the locals of a chunk's task, and of all that it started, say of
+-- which chunk they are.
 local MARK = {}
 
 -- What an interrupted chunk is raised.
@@ -60,20 +65,14 @@ local function check(succeeded, ...)
 end
 
 local function evaluate(chunk, filter)
-  weir.locals()[MARK] = current
+  weir.locals()[MARK] = current.chunk
   -- Printing calls __tostring, which may raise in its turn.
   check(xpcall(print_values, traceback,
     filter(check(xpcall(chunk, traceback)))))
 end
 
--- Cancelling ends the wait; a loop around it would start the next one. So
--- the chunk gets an error as well, at the first instruction it comes to.
-local function raise_in_chunk()
-  debug.sethook(function()
-    if weir.locals()[MARK] ~= current then return end
-    debug.sethook()
-    error(INTERRUPT)
-  end, "", 1)
+local function in_chunk()
+  return weir.locals()[MARK] == current.chunk
 end
 
 local function interrupt_editing(pending)
@@ -142,14 +141,28 @@ local function plain_reader(terminal)
   end
 end
 
+-- A chunk on a terminal may wait for what never happens: the interrupt key may
+-- be pressed. Cancelling ends the wait; a loop around it would start the next
+-- one, so it gets an error as well, at the first instruction it comes to.
+local function run_chunk(chunk, filter, terminal)
+  local hold = weir.every(3600, function() end)
+  if not terminal then hold:unref() end
+  current.chunk = {}
+  interrupt.begin(in_chunk, INTERRUPT)
+  -- The key may be pressed before the chunk begins, or when it has ended.
+  local done, raised = pcall(in_task, evaluate, chunk, filter)
+  interrupt.done()
+  hold:cancel()
+  if not done then io.stderr:write(tostring(raised), "\n") end
+end
+
 -- Takes in one more line; returns what of the chunk is still incomplete.
-local function take_line(pending, line)
+local function take_line(pending, line, terminal)
   local text = pending == "" and line or pending .. "\n" .. line
   local chunk, filter, incomplete = M.compile(text)
   if incomplete then return text end
   if chunk then
-    in_task(evaluate, chunk, filter)
-    debug.sethook()
+    run_chunk(chunk, filter, terminal)
     io.stdout:flush() -- somebody waits for the answer, also behind a pipe
   else
     io.stderr:write(filter, "\n")
@@ -164,12 +177,13 @@ function M.run()
   local editing = terminal and readline.load()
   local read = editing and terminal_reader() or plain_reader(terminal)
   local pending = ""
-  readline.end_stuck_chunks()
+  jit.off()
+  jit.flush()
   weir.signal("INT", function()
     if current.editing then
       interrupt_editing(pending)
     elseif current.task then
-      raise_in_chunk()
+      interrupt.now()
       current.task:cancel()
     else
       weir.exit(130)
@@ -179,7 +193,7 @@ function M.run()
   while true do
     local line = read(pending == "" and PROMPT or CONTINUED)
     if line then
-      pending = take_line(pending, line)
+      pending = take_line(pending, line, terminal)
     elseif current.interrupted then
       pending = ""
     else

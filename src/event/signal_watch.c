@@ -21,7 +21,7 @@ static struct sigaction before[NSIG];
 static volatile sig_atomic_t arrived[NSIG];
 static volatile sig_atomic_t watched[NSIG];
 static volatile sig_atomic_t warned;
-static volatile sig_atomic_t impatient;
+static bool (*interrupts)(void);
 
 static bool ends_process(int number)
 {
@@ -47,7 +47,7 @@ static void on_signal(int number)
             leave_at_once(number);
         warned = 1;
     }
-    if (number == SIGINT && impatient && arrived[number])
+    if (number == SIGINT && interrupts && (arrived[number] || !interrupts()))
         leave_at_once(number);
     arrived[number] = 1;
     ev_async_send(loop->ev, &wake);
@@ -180,7 +180,17 @@ void signal_watch_stop(struct signal_watch *watch)
         sigaction(number, &before[number], NULL);
 }
 
-void signal_watch_impatient(void)
+void signal_watch_interrupts(bool (*handler)(void))
 {
-    impatient = 1;
+    interrupts = handler;
+}
+
+bool signal_watch_pending(int number)
+{
+    return arrived[number];
+}
+
+void signal_watch_forget(int number)
+{
+    arrived[number] = 0;
 }

@@ -40,8 +40,13 @@ void signal_watch_start(struct signal_watch *watch);
 /* Idempotent. The last one gone, the signal does what is usual again. */
 void signal_watch_stop(struct signal_watch *watch);
 
-/* From now on SIGINT ends the process when the one before has not been told
- * yet, even if it is watched. */
-void signal_watch_impatient(void);
+/* From now on SIGINT, even if it is watched, calls `handler` in the raw handler
+ * too; and ends the process when that returns false, or when the one before
+ * has not been told yet. */
+void signal_watch_interrupts(bool (*handler)(void));
+/* Has one arrived that has not been told yet? */
+bool signal_watch_pending(int number);
+/* What has arrived of that signal will not be told. */
+void signal_watch_forget(int number);
 
 #endif

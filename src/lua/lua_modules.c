@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lua/lua_faults.h"
+#include "lua/lua_interrupt.h"
 #include "lua/lua_readline.h"
 
 struct lua_module {
@@ -63,6 +64,8 @@ void lua_modules_open(lua_State *L)
         lua_pushcclosure(L, load_module, 1);
         lua_setfield(L, -2, module->name);
     }
+    lua_pushcfunction(L, luaopen_weir_interrupt);
+    lua_setfield(L, -2, "weir.interrupt");
     lua_pushcfunction(L, luaopen_weir_readline);
     lua_setfield(L, -2, "weir.readline");
     lua_pushcfunction(L, luaopen_weir_faults);

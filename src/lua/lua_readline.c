@@ -20,8 +20,6 @@
 #include <readline/history.h>
 #include <readline/readline.h>
 
-#include "event/signal_watch.h"
-
 #define SYMBOLS(_) \
     _(rl_callback_handler_install) \
     _(rl_callback_handler_remove) \
@@ -246,27 +244,12 @@ static int readline_terminal(lua_State *L)
     return 1;
 }
 
-/* readline.end_stuck_chunks(): the interrupt key, pressed twice, ends a chunk
- * that never waits, and the process with it. */
-static int readline_end_stuck_chunks(lua_State *L)
-{
-    (void) L;
-    signal_watch_impatient();
-    return 0;
-}
-
 static const luaL_Reg functions[] = {
-    {"end_stuck_chunks", readline_end_stuck_chunks},
-    {"load", readline_load},
-    {"terminal", readline_terminal},
-    {"start", readline_start},
-    {"feed", readline_feed},
-    {"resume", readline_resume},
-    {"stop", readline_stop},
-    {"remember", readline_remember},
-    {"recall", readline_recall},
-    {"completer", readline_completer},
-    {NULL, NULL},
+    {"load", readline_load},           {"terminal", readline_terminal},
+    {"start", readline_start},         {"feed", readline_feed},
+    {"resume", readline_resume},       {"stop", readline_stop},
+    {"remember", readline_remember},   {"recall", readline_recall},
+    {"completer", readline_completer}, {NULL, NULL},
 };
 
 int luaopen_weir_readline(lua_State *L)
