@@ -128,6 +128,30 @@ describe("a turn", function()
     b:close()
   end)
 
+  it("is 1,024 resumptions at most", function()
+    local there, back, resumed, most = weir.channel(), weir.channel(), 0, 0
+    local function counted(get, put)
+      return weir.spawn(function()
+        while get:get() do
+          resumed = resumed + 1
+          if put then put:put(true) end
+        end
+      end)
+    end
+    local players = { counted(there, back), counted(back, there) }
+    weir.sleep(0)
+    there:put(true)
+    for _ = 1, 10 do
+      resumed = 0
+      weir.sleep(0)
+      most = math.max(most, resumed)
+    end
+    there:close()
+    back:close()
+    weir.all(players)
+    assert.equal(1023, most) -- and this task's own
+  end)
+
   it("resumes in order, however many are ready", function()
     local order, channel = {}, weir.channel(1)
     for i = 1, 5000 do
@@ -138,6 +162,60 @@ describe("a turn", function()
     end
     channel:get({ timeout = 10 })
     for i = 1, 5000 do assert.equal(i, order[i]) end
+  end)
+end)
+
+describe("the budget of a stream", function()
+  local ffi = require("ffi")
+  ffi.cdef("int open(const char *, int, ...);")
+  local BUDGET, SIZE = 262144, 1048576
+
+  -- What `count` says now and after each turn until it says `all`.
+  local function turns(count, all)
+    local counts = { count() }
+    repeat
+      weir.sleep(0)
+      counts[#counts + 1] = count()
+    until counts[#counts] == all or #counts == 100
+    return counts
+  end
+
+  local function check_steps(counts)
+    for i = 2, #counts do
+      assert.is_true(math.abs(counts[i] - counts[i - 1]) <= BUDGET)
+    end
+    assert.is_true(#counts >= SIZE / BUDGET)
+  end
+
+  -- A file is always ready: nothing but the budget holds it back.
+  it("is 256 KiB read in a turn", function()
+    local name = os.tmpname()
+    local file = assert(io.open(name, "w"))
+    file:write(("x"):rep(SIZE))
+    file:close()
+    local stream = weir.stream(ffi.C.open(name, 0))
+    os.remove(name)
+    local all = weir.channel(1)
+    local reader = weir.spawn(function()
+      all:put(stream:read_until_close({ timeout = 10 }))
+    end)
+    check_steps(turns(function()
+      return reader:status() == "done" and SIZE or stream:buffered()
+    end, SIZE))
+    assert.equal(SIZE, #all:get({ timeout = 10 }))
+    stream:close()
+  end)
+
+  it("is 256 KiB written in a turn", function()
+    local stream = weir.stream(ffi.C.open("/dev/null", 1))
+    local piece = ("x"):rep(65536)
+    for _ = 1, SIZE / #piece do stream:write(piece, function() end) end
+    check_steps(turns(function()
+      for _, one in ipairs(weir.streams()) do
+        if one.id == stream:id() then return one.queued end
+      end
+    end, 0))
+    stream:close()
   end)
 end)
 
