@@ -162,6 +162,17 @@ describe("what waits in a channel", function()
     assert.same({ "calls returned", true, "v" }, order)
   end)
 
+  it("refuses what is no channel, at the caller's line", function()
+    for _, name in ipairs({ "put", "get", "close" }) do
+      local ok, message = pcall(function()
+        weir.channel()[name]({}, 1)
+      end)
+      assert.is_false(ok)
+      assert.matches("^%S*channel_spec.lua:%d+: channel " .. name
+        .. ": a channel expected, got table", message)
+    end
+  end)
+
   it("refuses options that it does not know", function()
     assert.has_error(function() weir.channel():get({ time = 1 }) end,
       "channel get: unknown option 'time' (known: timeout)")

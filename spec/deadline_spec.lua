@@ -135,8 +135,10 @@ describe("a deadline", function()
   end)
 
   it("refuses what is no time and no function", function()
-    assert.has_error(function() weir.deadline("1", print) end, "deadline: seconds, 0 or more, expected")
-    assert.has_error(function() weir.deadline(-1, print) end)
+    assert.has_error(function() weir.deadline("1", print) end,
+      "deadline: seconds, 0 or more, expected, got string")
+    assert.has_error(function() weir.deadline(-1, print) end,
+      "deadline: seconds, 0 or more, expected, got -1")
     assert.has_error(function() weir.deadline(0 / 0, print) end)
     assert.has_error(function() weir.deadline(1) end, "deadline: a function expected, got nil")
   end)

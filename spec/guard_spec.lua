@@ -140,7 +140,8 @@ describe("guard", function()
   end)
 
   it("refuses what are not two functions", function()
-    assert.has_error(function() weir.guard(print) end, "guard: two functions expected, on_error and f")
+    assert.has_error(function() weir.guard(print) end,
+      "guard: two functions expected, on_error and f, got function and nil")
     assert.has_error(function() weir.guard(nil, print) end)
   end)
 end)

@@ -13,6 +13,13 @@ function Channel:__tostring()
     self.capacity, self.closed and " (closed)" or "")
 end
 
+local function check(self, name)
+  if getmetatable(self) ~= Channel then
+    error(("channel %s: a channel expected, got %s (write channel:%s(...))")
+      :format(name, type(self), name), 3)
+  end
+end
+
 local function push(self, value)
   self.last = self.last + 1
   self.items[self.last] = value
@@ -58,6 +65,7 @@ end
 
 --- channel:put(value, [options], [callback]): true. Waits while it is full.
 function Channel:put(value, ...)
+  check(self, "put")
   if value == nil then
     error("channel put: nil cannot be put, it would say nothing (use false)", 2)
   end
@@ -66,11 +74,13 @@ end
 
 --- channel:get([options], [callback]): the oldest value. Waits for one.
 function Channel:get(...)
+  check(self, "get")
   return self.getters:call(try_get, self, nil, ...)
 end
 
 --- channel:close(): everyone who waits is told. What is in it can still be got.
 function Channel:close()
+  check(self, "close")
   self.closed = true
   while self.putters:wake(failed("channel put")) do end
   while self.getters:wake(failed("channel get")) do end

@@ -20,7 +20,8 @@ end
 -- with ETIMEDOUT from then on until it returns. Nested, the earliest counts.
 function weir.deadline(seconds, f, ...)
   if type(seconds) ~= "number" or seconds < 0 or seconds ~= seconds then
-    error("deadline: seconds, 0 or more, expected", 2)
+    error("deadline: seconds, 0 or more, expected, got "
+      .. (type(seconds) == "number" and seconds or type(seconds)), 2)
   elseif type(f) ~= "function" then
     error("deadline: a function expected, got " .. type(f), 2)
   end
@@ -47,7 +48,8 @@ end
 -- on_error(error, traceback).
 function weir.guard(on_error, f, ...)
   if type(on_error) ~= "function" or type(f) ~= "function" then
-    error("guard: two functions expected, on_error and f", 2)
+    error(("guard: two functions expected, on_error and f, got %s and %s")
+      :format(type(on_error), type(f)), 2)
   end
   local former = core.guard_enter(on_error, false)
   return after_guard(on_error, former, xpcall(f, caught, ...))

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/signals.h"
 #include "event/signal_watch.h"
@@ -48,9 +49,10 @@ static const char *push_known(lua_State *L)
 
 int lua_signal_check(lua_State *L, int index, const char *what)
 {
-    const char *name = luaL_checkstring(L, index);
+    size_t length;
+    const char *name = luaL_checklstring(L, index, &length);
     int number = signals_number(name);
-    if (number == 0)
+    if (number == 0 || strlen(name) != length)
         luaL_error(L, "%s: unknown signal '%s' (known: %s)", what, name,
                    push_known(L));
     return number;

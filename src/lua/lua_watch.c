@@ -119,9 +119,14 @@ static struct watch *check_watch(lua_State *L)
 
 static int check_events(lua_State *L, int index)
 {
-    static const char *const names[] = {"r", "w", "rw", NULL};
-    static const int events[] = {EV_READ, EV_WRITE, EV_READ | EV_WRITE};
-    return events[luaL_checkoption(L, index, NULL, names)];
+    const char *name = luaL_checkstring(L, index);
+    if (strcmp(name, "r") == 0)
+        return EV_READ;
+    if (strcmp(name, "w") == 0)
+        return EV_WRITE;
+    if (strcmp(name, "rw") != 0)
+        argument_error(L, index, "\"r\", \"w\" or \"rw\" expected");
+    return EV_READ | EV_WRITE;
 }
 
 /* weir.watch(fd, "r" or "w" or "rw", f) → handle: f(events) runs whenever the
