@@ -270,6 +270,13 @@ describe("the SIGQUIT report", function()
     assert.equal("running ready", err)
   end)
 
+  it("asked for again, says why there is none yet", function()
+    local err = run([[
+      for _ = 1, 2 do ffi.C.kill(ffi.C.getpid(), 3) end
+      io.stderr:write("later\n")]])
+    assert_in_order(err, { "^weir: SIGQUIT: Lua code has not waited [^\n]+\nlater\n" })
+  end)
+
   it("a script's own handler replaces it", function()
     local err, status, out = run([[
       local handle = weir.signal("QUIT", print)

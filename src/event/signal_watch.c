@@ -39,6 +39,13 @@ static void leave_at_once(int number)
     _exit(128 + number);
 }
 
+/* From a handler: nothing but write(2) may be used there. */
+static void say(const char *line)
+{
+    ssize_t written = write(STDERR_FILENO, line, strlen(line));
+    (void) written;
+}
+
 static void on_signal(int number)
 {
     int error = errno;
@@ -49,6 +56,9 @@ static void on_signal(int number)
     }
     if (number == SIGINT && interrupts && (arrived[number] || !interrupts()))
         leave_at_once(number);
+    if (number == SIGQUIT && arrived[number] && !watched[number])
+        say("weir: SIGQUIT: Lua code has not waited since the last one; "
+            "the report comes when it does\n");
     arrived[number] = 1;
     ev_async_send(loop->ev, &wake);
     errno = error;
@@ -60,13 +70,11 @@ static void on_signal(int number)
  * never comes there, at once. */
 static void on_broken_pipe(int number)
 {
-    static const char text[] = SIGNAL_BROKEN_OUTPUT "\n";
     static volatile sig_atomic_t told;
     if (!printed_broken() || (told && !arrived[number]))
         return;
     if (told) {
-        ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
-        (void) written;
+        say(SIGNAL_BROKEN_OUTPUT "\n");
         standard_restore_terminal();
         _exit(EXIT_FAILURE);
     }
