@@ -178,7 +178,7 @@ describe("the command line", function()
 
   it("fails with 1 on an uncaught error", function()
     local _, err, status = weir.run({ folder .. "/raises.lua" })
-    assert.matches("raises%.lua:1: no luck", err)
+    assert.matches("^weir: %S*raises%.lua:1: no luck\nstack traceback:\n", err)
     assert.equal(1, status)
     _, err, status = weir.run({ "-e", "error('early')", "-e", "print(1)" })
     assert.matches("early", err)

@@ -172,6 +172,22 @@ describe("exit", function()
     assert.equal(1, select(3, run("weir.exit(false)")))
   end)
 
+  it("refuses what is no status, at the caller's line", function()
+    for _, status in ipairs({ "256", "-1", "1.5", "0/0", "'x'", "{}" }) do
+      local _, err, exit = run("print(1)\nos.exit(" .. status .. ")")
+      assert.matches("^weir: stdin:2: bad argument #1 to 'exit' "
+        .. "%(a whole number from 0 to 255 expected", err)
+      assert.equal(1, exit)
+    end
+    assert.equal(255, select(3, run("os.exit(255)")))
+  end)
+
+  it("works while an error object puts itself into words", function()
+    local _, err, status = run([[
+      error(setmetatable({}, { __tostring = function() weir.exit(4) end }))]])
+    assert.same({ "", 4 }, { err, status })
+  end)
+
   it("works in callbacks, coroutines, finalizers and across C calls", function()
     for _, code in ipairs({
       "weir.after(0, function() weir.exit(4) end)",

@@ -30,7 +30,7 @@ describe("an uncaught error", function()
       weir.after(0.01, function() print("late") end)
       local function culprit() weir.sleep(0) error("no luck") end
       culprit()]])
-    assert_in_order(err, { "^stdin:2: no luck\n", "stack traceback:", "in function 'culprit'" })
+    assert_in_order(err, { "^weir: stdin:2: no luck\n", "stack traceback:", "in function 'culprit'" })
     assert.equal("", out)
     assert.equal(1, status)
   end)

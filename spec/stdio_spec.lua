@@ -158,7 +158,7 @@ describe("weir.stdout", function()
     local out, err, status = finish(start(running(
       "weir.stdout:write('x') assert(weir.stdout:flush())", ">/dev/full")))
     assert.equal("", out)
-    assert.matches("^%(%-e%):1: flush stdout: No space left on device\n", err)
+    assert.matches("^weir: %(%-e%):1: flush stdout: No space left on device\n", err)
     assert.equal(1, status)
   end)
 
@@ -239,7 +239,7 @@ describe("weir.stdout", function()
     local process = start(("yes | %s | head -n 1"):format(running(COPY)))
     local out, err = finish(process)
     assert.equal("y\n", out)
-    assert.matches("^%(%-e%):1: write stdout: Broken pipe\n", err)
+    assert.matches("^weir: %(%-e%):1: write stdout: Broken pipe\n", err)
   end)
 
   it("ends a script that only prints, too", function()

@@ -106,13 +106,14 @@ void report_unjoined_task(struct task *task)
     report_error(task, task->traceback);
 }
 
+/* Not one whose error object is just putting itself into words. */
 struct task *task_unjoined(void)
 {
     struct list *tasks = &scheduler.tasks;
     for (struct list *link = tasks->next; link != tasks; link = link->next) {
         struct task *task = list_entry(link, struct task, all);
         if (task->state == TASK_ENDED && task->outcome == TASK_FAILED &&
-            !task->joined)
+            !task->joined && task->traceback)
             return task;
     }
     return NULL;

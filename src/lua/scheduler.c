@@ -83,7 +83,7 @@ void scheduler_stop(int status)
 
 void task_main_failed(const char *traceback)
 {
-    report_line("%s", traceback);
+    report_line("weir: %s", traceback);
     scheduler_stop(1);
 }
 
