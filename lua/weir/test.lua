@@ -12,6 +12,9 @@ local MISSING = [[
 weir: --test needs busted (Debian: apt install lua-busted): %s
 ]]
 
+local DEADLOCK =
+  "deadlock: this waits for what can never happen (shown on standard error)"
+
 -- Errors in callbacks and tasks that belong to no spec any more.
 local strays = 0
 
@@ -25,6 +28,29 @@ end
 local function next_unjoined()
   local raised, traceback = core.take_unjoined()
   return traceback and { error = raised, traceback = traceback }
+end
+
+-- The innermost line of a traceback that is not weir's own.
+local function place_in(traceback)
+  for place in traceback:gmatch("\n%s+([^%[\n:][^\n:]*:%d+: )in ") do
+    if place:sub(1, 9) ~= "lua/weir/" then return place end
+  end
+  return ""
+end
+
+local function next_deadlock()
+  local traceback = core.deadlocked()
+  return traceback and {
+    error = place_in(traceback) .. DEADLOCK,
+    traceback = "\n" .. traceback,
+  }
+end
+
+-- A block that went on after a deadlock has failed all the same.
+local function unless_deadlocked(...)
+  raised_elsewhere = next_deadlock()
+  if raised_elsewhere then error(raised_elsewhere.error, 0) end
+  return ...
 end
 
 -- Calls busted's `safe` so that what a spec started fails that spec, until its
@@ -43,12 +69,14 @@ local function guarded(safe, descriptor, run, element)
   local function body(...)
     run(...)
     over = true
-    raised_elsewhere = table.remove(caught, 1) or next_unjoined()
+    raised_elsewhere = next_deadlock() or table.remove(caught, 1)
+      or next_unjoined()
     if raised_elsewhere then error(raised_elsewhere.error, 0) end
   end
   -- A spec fails once: the rest may say why it did.
   local function finish(...)
     over, raised_elsewhere = true, nil
+    core.deadlocked()
     for _, failure in ipairs(caught) do
       say("in the same spec", failure.traceback)
     end
@@ -81,8 +109,11 @@ local function guard_specs()
     local safe = busted.safe
     keep_tracebacks(busted)
     function busted.safe(descriptor, run, element)
-      if descriptor ~= "it" then return safe(descriptor, run, element) end
-      return guarded(safe, descriptor, run, element)
+      if descriptor == "it" then
+        return guarded(safe, descriptor, run, element)
+      end
+      local function checked(...) return unless_deadlocked(run(...)) end
+      return safe(descriptor, checked, element)
     end
     return busted
   end
@@ -114,6 +145,7 @@ function M.run()
     os.exit(1)
   end
   guard_specs()
+  core.deadlocked()
   local passed, message = xpcall(call_runner, traceback, runner)
   if message then io.stderr:write("weir: ", message, "\n") end
   io.stdout:flush()

@@ -38,6 +38,18 @@ static int failures(lua_State *L)
     return 1;
 }
 
+/* core.deadlocked() → the traceback of what failed for one since the former
+ * call, if something did. The first call makes deadlocks fail what the main
+ * task waits in, once from call to call, instead of ending the host. */
+static int deadlocked(lua_State *L)
+{
+    scheduler.testing = true;
+    lua_pushstring(L, scheduler.deadlock);
+    free(scheduler.deadlock);
+    scheduler.deadlock = NULL;
+    return 1;
+}
+
 void lua_host_open(lua_State *L)
 {
     lua_pushcfunction(L, weir_stop);
@@ -46,6 +58,8 @@ void lua_host_open(lua_State *L)
     lua_setfield(L, -2, "exit");
     lua_pushcfunction(L, failures);
     lua_setfield(L, -3, "failures");
+    lua_pushcfunction(L, deadlocked);
+    lua_setfield(L, -3, "deadlocked");
     lua_pushliteral(L, WEIR_VERSION);
     lua_setfield(L, -2, "version");
     lua_getglobal(L, "os");

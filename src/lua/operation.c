@@ -177,13 +177,9 @@ int call_fail(lua_State *L, struct call *call, int error, const char *message)
 
 static void timed_out(struct ev_loop *ev, ev_timer *timer, int events)
 {
-    struct operation *op = timer->data;
     (void) ev;
     (void) events;
-    char *message = operation_message(op, ETIMEDOUT);
-    op->class->cancel(op);
-    operation_fail(op, ETIMEDOUT, message);
-    free(message);
+    operation_abort(timer->data, ETIMEDOUT);
 }
 
 static void start_timer(struct operation *op, double seconds)
@@ -353,6 +349,14 @@ void operation_fail(struct operation *op, int error, const char *message)
     push_failure(to, error, own ? own : message);
     free(own);
     operation_finish(op, 3);
+}
+
+void operation_abort(struct operation *op, int error)
+{
+    char *message = operation_message(op, error);
+    op->class->cancel(op);
+    operation_fail(op, error, message);
+    free(message);
 }
 
 void operation_unref(struct operation *op, bool unref)

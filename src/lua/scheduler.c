@@ -1,10 +1,12 @@
 /* When the host may sleep, collect, and end (R22, R23). */
 #include "lua/scheduler.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "event/stream.h"
 #include "io/printed.h"
 #include "lua/lua_stdio.h"
@@ -26,6 +28,29 @@ static bool deadlocked(void)
     return false;
 }
 
+static struct task *waiting_main(void)
+{
+    struct list *tasks = &scheduler.tasks;
+    for (struct list *link = tasks->next; link != tasks; link = link->next) {
+        struct task *task = list_entry(link, struct task, all);
+        if (task->main && task->state == TASK_WAITING)
+            return task;
+    }
+    return NULL;
+}
+
+/* Busted runs in the main task: what it waits in fails, and the specs behind
+ * the one that hangs get their turn. */
+static void tell_main(struct task *main)
+{
+    lua_State *L = scheduler.L;
+    report_push_traceback(L, main);
+    const char *text = lua_tostring(L, -1);
+    scheduler.deadlock = memory_copy(text, strlen(text));
+    lua_pop(L, 1);
+    operation_abort(&main->op, EDEADLK);
+}
+
 /* Nothing is ready and nothing holds the host. Before that is the end, what
  * is unreachable is collected (it may close a stream that somebody waits for
  * the end of) and the kernel is asked once more. */
@@ -40,10 +65,15 @@ static void nothing_left(void)
         loop_stay_awake(loop);
         return;
     }
-    if (!scheduler.draining && deadlocked()) {
+    struct task *main = scheduler.testing ? waiting_main() : NULL;
+    if (!scheduler.draining && (main || deadlocked())) {
         report_tasks("weir: deadlock: nothing can happen any more, and these "
                      "tasks wait:");
         scheduler.failures++;
+        if (main && !scheduler.deadlock) {
+            tell_main(main);
+            return;
+        }
     }
     ev_break(loop->ev, EVBREAK_ALL);
 }
@@ -93,6 +123,10 @@ int scheduler_run(void)
     report_unjoined();
     if (scheduler.exit_status >= 0)
         return scheduler.exit_status;
+    if (scheduler.testing) {
+        report_line("weir: the host was stopped before all specs had run");
+        return EXIT_FAILURE;
+    }
     return scheduler.failures > 0 ? 1 : 0;
 }
 

@@ -105,12 +105,8 @@ void task_on_end(struct task *task, void (*done)(void *owner, bool raised),
 void task_cancel(struct task *task)
 {
     if (task->state == TASK_WAITING) {
-        struct operation *op = &task->op;
         task->cancelling = true;
-        char *message = operation_message(op, ECANCELED);
-        op->class->cancel(op);
-        operation_fail(op, ECANCELED, message);
-        free(message);
+        operation_abort(&task->op, ECANCELED);
     } else if (task->state != TASK_ENDED && !task->cancelling) {
         task->cancelled = true;
     }

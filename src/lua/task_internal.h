@@ -79,8 +79,10 @@ struct scheduler {
     unsigned failures; /* uncaught errors that were reported */
     int exit_status;   /* of main chunk's error, exit or stop; -1: none */
     bool stopping;
-    bool draining; /* R24: nothing new, only what is under way */
-    bool leaving;  /* scheduler_drain runs */
+    bool draining;  /* R24: nothing new, only what is under way */
+    bool leaving;   /* scheduler_drain runs */
+    bool testing;   /* core.deadlocked has been called */
+    char *deadlock; /* the main task's traceback; NULL if there was none */
     ev_prepare prepare;
     int quiet; /* turns in which nothing could happen */
     /* Registry references: thread → true; operation anchors; a list of tasks
@@ -95,6 +97,8 @@ extern struct scheduler scheduler;
 
 /* Pushes the function that a callback's operation will call. */
 void operation_push_callback(lua_State *L, const struct operation *op);
+/* Fails it with `error`, although nothing has come of it yet. */
+void operation_abort(struct operation *op, int error);
 /* The message of an operation that failed; to be freed. */
 char *operation_message(struct operation *op, int error);
 /* Its task was unref'd or ref'd. */
