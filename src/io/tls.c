@@ -53,30 +53,35 @@ static ssize_t openssl_failed(struct tls *tls)
     return transport_fail(&tls->transport, ERROR_TLS);
 }
 
+static ssize_t truncated(struct tls *tls)
+{
+    if (!tls->established)
+        keep_reason(tls, memory_format("the peer closed the connection "
+                                       "during the TLS handshake"));
+    return transport_fail(&tls->transport, ERROR_TRUNCATED);
+}
+
 /* OpenSSL waits for more from the descriptor, which may have nothing more to
  * give. */
 static ssize_t starved(struct tls *tls)
 {
     if (tls->read_error)
         return transport_fail(&tls->transport, tls->read_error);
-    if (tls->eof) {
-        if (!tls->established)
-            keep_reason(tls, memory_format("the peer closed the connection "
-                                           "during the TLS handshake"));
-        return transport_fail(&tls->transport, ERROR_TRUNCATED);
-    }
+    if (tls->eof)
+        return truncated(tls);
     if (tls->write_error && !tls->established)
         return transport_fail(&tls->transport, tls->write_error);
     return IO_WANT_READ;
 }
 
-/* The one place that maps OpenSSL's answers to a transport's. */
+/* The one place that maps OpenSSL's answers to a transport's. A close_notify
+ * that comes before the handshake is done is no end: nobody was verified. */
 static ssize_t answer_of(struct tls *tls, int result)
 {
     switch (SSL_get_error(tls->ssl, result)) {
     case SSL_ERROR_NONE:
     case SSL_ERROR_ZERO_RETURN:
-        return IO_END;
+        return tls->established ? IO_END : truncated(tls);
     case SSL_ERROR_WANT_READ:
         return starved(tls);
     case SSL_ERROR_WANT_WRITE:
