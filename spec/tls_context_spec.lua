@@ -43,6 +43,38 @@ describe("weir.tls.context", function()
     assert.matches("keylog /no/such/folder/keys", message, 1, true)
   end)
 
+  it("says so when a file or a text holds no private key", function()
+    local path = write("cert.pem", certificates.cert)
+    for _, case in ipairs({
+      { { cert = path }, path }, { { cert = certificates.cert }, "PEM text" },
+      { { cert = certificates.cert, key = path }, path },
+      { { cert = certificates.cert, key = folder .. "/not.pem" }, folder .. "/not.pem" },
+    }) do
+      local context, message, code = weir.tls.context(case[1])
+      assert.is_nil(context)
+      assert.equal("ETLS", code)
+      assert.equal("tls.context: key " .. case[2] .. ": no private key in it (unsupported)", message)
+    end
+  end)
+
+  it("takes several lines for a text, and shows none of them", function()
+    local context, message, code = weir.tls.context({ cert = "MIIB\nsecret\n" })
+    assert.is_nil(context)
+    assert.equal("ETLS", code)
+    assert.equal("tls.context: certificate PEM text: no start line", message)
+  end)
+
+  it("looks at no pipe in a folder of authorities", function()
+    local place = folder .. "/ca"
+    os.execute(("mkdir %s && mkfifo %s/pipe"):format(place, place))
+    local context, message, code = weir.tls.context({ ca = place })
+    assert.is_nil(context)
+    assert.equal("ETLS", code)
+    assert.equal("tls.context: ca " .. place .. ": no certificate in it", message)
+    write("ca/root.pem", certificates.cert)
+    assert.truthy(weir.tls.context({ ca = place }))
+  end)
+
   it("is told by connect, listen and start_tls too", function()
     local tls = { ca = "/no/such/file" }
     local _, message, code = weir.connect("127.0.0.1:1", { tls = tls })

@@ -92,7 +92,7 @@ static int give_password(char *buffer, int size, int writing, void *owner)
 /* OpenSSL has many ways to say that a password does not fit. */
 static char *key_words(const char *name, const struct password *password)
 {
-    const char *reason = tls_reason();
+    const char *reason = tls_key_reason();
     if (password->asked && !password->text.data)
         return memory_format("key %s: encrypted, and no password given", name);
     if (password->asked)

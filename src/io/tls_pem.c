@@ -25,10 +25,22 @@ const char *tls_reason(void)
     return reason ? reason : "unknown reason";
 }
 
+/* What has several lines is no path either, and must not get into a message
+ * of one line. */
 static bool is_text(const char *source, size_t size)
 {
     static const char begin[] = "-----BEGIN";
-    return memmem(source, size, begin, sizeof begin - 1) != NULL;
+    return memmem(source, size, begin, sizeof begin - 1) != NULL ||
+           memchr(source, '\n', size) != NULL;
+}
+
+const char *tls_key_reason(void)
+{
+    unsigned long error = ERR_peek_error();
+    const char *reason = tls_reason();
+    bool none = ERR_GET_LIB(error) == ERR_LIB_OSSL_DECODER &&
+                ERR_GET_REASON(error) == ERR_R_UNSUPPORTED;
+    return none ? "no private key in it (unsupported)" : reason;
 }
 
 char *tls_pem_name(const char *source, size_t size)
@@ -133,6 +145,6 @@ EVP_PKEY *tls_pem_key(const char *source, size_t size, struct tls_fault *fault)
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
     BIO_free(bio);
     if (!key)
-        fail(fault, ERROR_TLS, source, size, tls_reason());
+        fail(fault, ERROR_TLS, source, size, tls_key_reason());
     return key;
 }

@@ -42,5 +42,7 @@ struct evp_pkey_st *tls_pem_key(const char *source, size_t size,
 
 /* Why OpenSSL failed last, in its words; empties its error queue. */
 const char *tls_reason(void);
+/* The same, after an attempt to read a private key. */
+const char *tls_key_reason(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* Whom to trust: certificates from a file, a text or a folder; or the
  * system's, which all contexts share and which are read when first needed. */
 #include <dirent.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -27,28 +28,42 @@ static bool is_folder(const struct tls_text *source)
            stat(source->data, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+/* Opening a pipe would wait for whoever writes to it. */
+static bool is_regular(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+static bool add_file(SSL_CTX *ctx, const char *folder, const char *name)
+{
+    struct tls_fault ignored = {0};
+    char *path = memory_format("%s/%s", folder, name);
+    bool added =
+        name[0] != '.' && is_regular(path) &&
+        tls_pem_each_certificate(path, strlen(path), add, ctx, &ignored);
+    free(ignored.message);
+    free(path);
+    return added;
+}
+
 /* Every file in it that holds certificates: no need for c_rehash. */
 static bool add_folder(SSL_CTX *ctx, const char *path, struct tls_fault *to)
 {
     DIR *folder = opendir(path);
+    int error = folder ? ERROR_TLS : errno;
     bool any = false;
     struct dirent *entry;
-    while (folder && (entry = readdir(folder))) {
-        struct tls_fault ignored = {0};
-        char *file = memory_format("%s/%s", path, entry->d_name);
-        if (entry->d_name[0] != '.' &&
-            tls_pem_each_certificate(file, strlen(file), add, ctx, &ignored))
-            any = true;
-        free(ignored.message);
-        free(file);
-    }
+    while (folder && (entry = readdir(folder)))
+        any |= add_file(ctx, path, entry->d_name);
     if (folder)
         closedir(folder);
     ERR_clear_error();
     if (any)
         return true;
-    to->error = ERROR_TLS;
-    to->message = memory_format("ca %s: no certificate in it", path);
+    to->error = error;
+    to->message = memory_format(
+        "ca %s: %s", path, folder ? "no certificate in it" : error_text(error));
     return false;
 }
 
