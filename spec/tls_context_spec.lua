@@ -227,7 +227,14 @@ describe("weir.tls.context", function()
       { min_version = "1.3", max_version = "1.2" })
     raises("bad option 'alpn' (a list of strings expected, got string)", { alpn = "h2" })
     raises("bad option 'alpn' (strings of 1 to 255 bytes expected in the list)", { alpn = { "" } })
+    raises("bad option 'alpn' (a list of strings expected)", { alpn = { h2 = true } })
     raises("bad option 'on_sni' (a function expected, got table)", { on_sni = {} })
+    raises("bad option 'server_name' (1 to 255 bytes expected, got 0)", { server_name = "" })
+    raises("bad option 'server_name' (1 to 255 bytes expected, got 256)",
+      { server_name = ("x"):rep(256) })
+    for _, option in ipairs({ "server_name", "ciphers", "ciphersuites", "keylog" }) do
+      raises(("bad option '%s' (it has a zero byte)"):format(option), { [option] = "a\0b" })
+    end
     raises("the option 'key' needs a 'cert'", { key = certificates.key })
     raises("bad option 'server' (true or false expected, got string)", { server = "yes" })
     raises("options (a table) expected", "x")

@@ -2,6 +2,8 @@
 
 local peers = require("spec.support.tls_peers")
 
+require("spec.support.handshake_reports").hide(setup, teardown)
+
 local LIMIT = 20
 
 local certificates
@@ -76,6 +78,15 @@ for _, version in ipairs({ "1.2", "1.3" }) do
     it("says what the certificate is for instead", function()
       assert.equal("certificate is for another use: CN=foo is for TLS clients only",
         words({ host = "foo.example.com", usage = "client" }))
+    end)
+
+    it("takes a name with a percent sign as it is", function()
+      local options = { host = "foo.example.com" }
+      for _, name in ipairs({ "%", "%lo", "foo.example.com%lo" }) do
+        assert.equal("hostname mismatch: certificate is for foo.example.com, not " .. name,
+          words(options, { server_name = name }))
+      end
+      assert.equal("connected", words({ host = "fe80::1" }, { server_name = "fe80::1%lo" }))
     end)
 
     it("shows no control characters of a stranger's", function()

@@ -84,6 +84,8 @@ struct tls {
 
 /* What OpenSSL made; where it could not, there is no memory left. */
 void *tls_made(void *object);
+/* The same of a call that says whether it was done. */
+void tls_must(int done);
 /* A BIO for `tls`. */
 struct bio_st *tls_bio_new(struct tls *tls);
 /* Every use of tls->ssl is between these two. Reading may ask the descriptor

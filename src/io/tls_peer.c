@@ -10,11 +10,12 @@
 
 #define HOST_FLAGS X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS
 
-static bool is_numeric(const char *name)
+/* How many bytes the address has that `name` is; 0: it is none. */
+static size_t numeric(const char *name, unsigned char address[16])
 {
-    unsigned char address[16];
-    return inet_pton(AF_INET, name, address) == 1 ||
-           inet_pton(AF_INET6, name, address) == 1;
+    if (inet_pton(AF_INET, name, address) == 1)
+        return 4;
+    return inet_pton(AF_INET6, name, address) == 1 ? 16 : 0;
 }
 
 static int mode(const struct tls *tls, enum tls_verify verify)
@@ -32,27 +33,32 @@ static int mode(const struct tls *tls, enum tls_verify verify)
  * behind an address. */
 static void drop_suffix(char *name)
 {
+    unsigned char address[16];
     size_t length = strlen(name);
     if (length > 1 && name[length - 1] == '.')
         name[length - 1] = '\0';
     char *zone = strchr(name, '%');
-    if (zone)
-        *zone = '\0';
+    if (!zone)
+        return;
+    *zone = '\0';
+    if (numeric(name, address) != 16)
+        *zone = '%';
 }
 
 static void ask_for_name(struct tls *tls)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(tls->ssl);
+    unsigned char address[16];
     if (!tls->name)
         return;
     drop_suffix(tls->name);
     X509_VERIFY_PARAM_set_hostflags(param, HOST_FLAGS);
-    if (is_numeric(tls->name)) {
-        X509_VERIFY_PARAM_set1_ip_asc(param, tls->name);
-        return;
-    }
-    X509_VERIFY_PARAM_set1_host(param, tls->name, 0);
-    SSL_set_tlsext_host_name(tls->ssl, tls->name);
+    size_t size = numeric(tls->name, address);
+    /* Without an expectation set, every certificate's name would do. */
+    tls_must(size > 0 ? X509_VERIFY_PARAM_set1_ip(param, address, size)
+                      : X509_VERIFY_PARAM_set1_host(param, tls->name, 0));
+    if (size == 0)
+        SSL_set_tlsext_host_name(tls->ssl, tls->name);
 }
 
 /* What goes wrong first is the cause of the rest. */
@@ -96,8 +102,10 @@ bool tls_peer_accepted(struct tls *tls)
         if (!tls->name)
             return true;
         words = "hostname mismatch: the resumed session is for another one";
-        int found = is_numeric(tls->name)
-                        ? X509_check_ip_asc(peer, tls->name, 0)
+        unsigned char address[16];
+        size_t size = numeric(tls->name, address);
+        int found = size > 0
+                        ? X509_check_ip(peer, address, size, 0)
                         : X509_check_host(peer, tls->name, 0, HOST_FLAGS, NULL);
         if (found == 1)
             return true;

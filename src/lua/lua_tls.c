@@ -24,6 +24,27 @@ static struct tls_text string_option(lua_State *L, int index, const char *key)
     return value;
 }
 
+/* One that OpenSSL and the system take as a C string, and would cut off. */
+static const char *text_option(lua_State *L, int index, const char *key)
+{
+    size_t size = 0;
+    const char *text = options_string(L, index, key, &size);
+    if (text && strlen(text) != size)
+        call_error(L, "bad option '%s' (it has a zero byte)", key);
+    return text;
+}
+
+static const char *name_option(lua_State *L, int index)
+{
+    const char *name = text_option(L, index, "server_name");
+    if (name && (!*name || strlen(name) > 255))
+        call_error(L,
+                   "bad option 'server_name' (1 to 255 bytes expected, "
+                   "got %d)",
+                   (int) strlen(name));
+    return name;
+}
+
 static int version_option(lua_State *L, int index, const char *key)
 {
     static const char *const names[] = {"1.0", "1.1", "1.2", "1.3"};
@@ -82,6 +103,10 @@ static struct tls_text alpn_option(lua_State *L, int index)
         call_error(L, "bad option 'alpn' (a list of strings expected, got %s)",
                    luaL_typename(L, -1));
     int list = lua_gettop(L), count = (int) lua_objlen(L, list);
+    lua_pushnil(L);
+    if (count == 0 && lua_next(L, list))
+        call_error(L, "bad option 'alpn' (a list of strings expected)");
+    lua_settop(L, list);
     luaL_Buffer wire;
     luaL_buffinit(L, &wire);
     for (int i = 1; i <= count; i++) {
@@ -130,10 +155,10 @@ static void read_settings(lua_State *L, int index,
         .password = string_option(L, index, "password"),
         .session = string_option(L, index, "session"),
         .alpn = alpn_option(L, index),
-        .server_name = string_option(L, index, "server_name").data,
-        .ciphers = string_option(L, index, "ciphers").data,
-        .ciphersuites = string_option(L, index, "ciphersuites").data,
-        .keylog = string_option(L, index, "keylog").data,
+        .server_name = name_option(L, index),
+        .ciphers = text_option(L, index, "ciphers"),
+        .ciphersuites = text_option(L, index, "ciphersuites"),
+        .keylog = text_option(L, index, "keylog"),
         .ocsp_response = string_option(L, index, "ocsp_response"),
         .ocsp = ocsp_option(L, index),
         .min_version = version_option(L, index, "min_version"),
