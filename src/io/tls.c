@@ -37,6 +37,25 @@ static bool is_verification(unsigned long error)
            ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED;
 }
 
+/* A server that has no certificate of its own, but only those of on_sni. */
+static char *unserved_words(const struct tls *tls)
+{
+    if (!tls->name)
+        return memory_format("no certificate for a client that names no "
+                             "server");
+    char *name = tls_printable(tls->name);
+    char *words = memory_format("on_sni gave no context for %s", name);
+    free(name);
+    return words;
+}
+
+static bool is_unserved(const struct tls *tls, unsigned long error)
+{
+    return tls->question == TLS_REFUSED ||
+           (tls->server && !tls_context_serves(tls->context) &&
+            ERR_GET_REASON(error) == SSL_R_NO_SHARED_CIPHER);
+}
+
 /* The first error in the queue is the cause of the others. */
 static ssize_t openssl_failed(struct tls *tls)
 {
@@ -44,6 +63,8 @@ static ssize_t openssl_failed(struct tls *tls)
     const char *ocsp = tls_ocsp_fault(tls->ssl);
     if (ocsp)
         keep_reason(tls, memory_format("%s", ocsp));
+    else if (is_unserved(tls, error))
+        keep_reason(tls, unserved_words(tls));
     else if (is_verification(error) && tls->verify_words)
         keep_reason(tls, memory_format("%s", tls->verify_words));
     else
@@ -408,8 +429,10 @@ void tls_answer(struct transport *transport, struct tls_context *context,
                 bool refuse)
 {
     struct tls *tls = tls_of(transport);
+    if (!tls_context_serves(context ? context : tls->context))
+        refuse = true;
     tls->question = refuse ? TLS_REFUSED : TLS_ANSWERED;
-    if (!context || context == tls->context)
+    if (refuse || !context || context == tls->context)
         return;
     if (context->verify > TLS_VERIFY_NONE)
         tls_context_trust(context);

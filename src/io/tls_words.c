@@ -3,6 +3,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -56,4 +58,18 @@ char *tls_words(unsigned long error)
             ERR_GET_REASON(error) == meanings[i].reason)
             return memory_format("TLS: %s (%s)", words, meanings[i].meaning);
     return memory_format("TLS: %s", words);
+}
+
+char *tls_printable(const char *name)
+{
+    size_t length = strlen(name), used = 0;
+    char *text = memory_new(3 * length + 1);
+    for (size_t i = 0; i < length; i++) {
+        unsigned char byte = (unsigned char) name[i];
+        if (byte > ' ' && byte < 0x7f && byte != '\\')
+            text[used++] = (char) byte;
+        else
+            used += (size_t) snprintf(text + used, 4, "\\%02X", byte);
+    }
+    return text;
 }
