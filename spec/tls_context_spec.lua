@@ -3,6 +3,8 @@ local certificates = require "spec.support.certificates"
 local peers = require "spec.support.tls"
 local run = require "spec.support.weir"
 
+require("spec.support.handshake_reports").hide(setup, teardown)
+
 -- What streams agree on with these options, seen from both ends.
 local function agree(server, client)
   local a, b = peers.pair(server, client)

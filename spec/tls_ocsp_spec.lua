@@ -3,6 +3,8 @@
 local ocsp = require("spec.support.ocsp")
 local support = require("spec.support.tls_peers")
 
+require("spec.support.handshake_reports").hide(setup, teardown)
+
 local LIMIT = 20
 
 local certificates, folder, ec

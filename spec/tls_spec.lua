@@ -4,6 +4,8 @@ local certificates = require "spec.support.certificates"
 local peers = require "spec.support.tls"
 local run = require "spec.support.weir"
 
+require("spec.support.handshake_reports").hide(setup, teardown)
+
 describe("tls", function()
   local listener
   after_each(function()

@@ -2,6 +2,8 @@
 
 local peers = require("spec.support.tls_peers")
 
+require("spec.support.handshake_reports").hide(setup, teardown)
+
 local LIMIT = 20
 
 local certificates
