@@ -27,7 +27,7 @@ static void note_failure(struct copy *copy, int error, bool to_failed)
 /* May bytes go to the transport past the (empty) queue? */
 static bool is_direct(const struct stream *to)
 {
-    return to->phase == STREAM_OPEN && !to->next &&
+    return to->phase == STREAM_OPEN && !to->rare->next &&
            outqueue_length(&to->output) == 0 && !stream_write_waits(to);
 }
 
@@ -149,7 +149,7 @@ static int run(struct copy *copy, int answer)
 static void leave(struct copy *copy)
 {
     list_remove(&copy->link);
-    copy->from->copy = NULL;
+    stream_have_rare(copy->from)->copy = NULL;
     copy->from->reading = false;
 }
 
@@ -185,8 +185,8 @@ int copy_start(struct stream *from, struct stream *to, uint64_t length,
     copy->from = from;
     copy->to = to;
     copy->left = length;
-    list_insert(&to->copies, &copy->link);
-    from->copy = copy;
+    list_insert(&stream_have_rare(to)->copies, &copy->link);
+    stream_have_rare(from)->copy = copy;
     int answer = run(copy, COPY_NEXT);
     if (answer == STREAM_WAIT)
         return STREAM_WAIT;
@@ -231,15 +231,15 @@ static void tell(struct copy *copy, int error)
 
 static void tell_each(struct stream *to, int error, bool closing)
 {
-    struct list now;
-    if (list_empty(&to->copies))
+    if (list_empty(&to->rare->copies))
         return;
+    struct list now, *copies = &stream_have_rare(to)->copies;
     list_init(&now);
-    list_move(&now, &to->copies);
+    list_move(&now, copies);
     stream_retain(to);
     for (struct list *link; (link = list_pop(&now));) {
         struct copy *copy = list_entry(link, struct copy, link);
-        list_insert(&to->copies, link);
+        list_insert(copies, link);
         if (!closing || !is_complete(copy))
             tell(copy, error);
     }

@@ -100,7 +100,7 @@ static void again_call(struct loop_call *call)
         stream_drain_step(stream);
     else if (!stream_write_waits(stream))
         stream_flush(stream);
-    if (stream->phase == STREAM_OPEN && !stream->next) {
+    if (stream->phase == STREAM_OPEN && !stream->rare->next) {
         if (stream->reading)
             stream_read_progress(stream);
         else if (stream->watched)
@@ -141,8 +141,7 @@ struct stream *stream_new(struct loop *loop,
 {
     struct stream *stream = memory_new(sizeof *stream);
     list_init(&stream->link);
-    list_init(&stream->waiters);
-    list_init(&stream->copies);
+    stream_rare_begin(stream);
     list_init(&stream->flush_call.link);
     list_init(&stream->again_call.link);
     list_insert(&loop->streams, &stream->link);
@@ -174,7 +173,7 @@ static void stream_bury(struct stream *stream)
     list_remove(&stream->again_call.link);
     list_remove(&stream->link);
     buffer_free(&stream->input);
-    free(stream->reason);
+    stream_rare_free(stream);
     loop_bury(stream->loop, stream);
 }
 
@@ -210,11 +209,14 @@ void stream_finish(struct stream *stream)
     stream_drop_waits(stream);
     list_remove(&stream->flush_call.link);
     list_remove(&stream->again_call.link);
-    if (stream->next && stream->next->class->free)
-        stream->next->class->free(stream->next);
+    struct transport *next = stream->rare->next;
+    if (next) {
+        stream_have_rare(stream)->next = NULL;
+        if (next->class->free)
+            next->class->free(next);
+    }
     if (stream->transport->class->free)
         stream->transport->class->free(stream->transport);
-    stream->next = NULL;
     stream->transport = &stream->plain;
     stream->plain.fd = -1;
     if (fd >= 0 && !stream->left)
@@ -300,8 +302,9 @@ void stream_connect_failed(struct stream *stream, int error, const char *reason)
 int stream_handshake(struct stream *stream, struct transport *transport)
 {
     size_t length = buffer_length(&stream->input);
-    stream->next = transport;
-    stream->plain_until = stream->output.queued;
+    struct stream_rare *rare = stream_have_rare(stream);
+    rare->next = transport;
+    rare->plain_until = stream->output.queued;
     if (length > 0) {
         buffer_consume(&stream->input, length);
         match_consumed(&stream->place, NULL, length);
@@ -385,7 +388,7 @@ static int stream_over_now(const struct stream *stream)
     if (stream->input_error && stream->input_error != ERROR_EOF)
         return stream->input_error;
     if (stream->reading || buffer_length(&stream->input) > 0 || stream->view ||
-        stream->copy)
+        stream->rare->copy)
         return 0;
     if (stream->output_error)
         return stream->input_error || stream->transport->drained
@@ -394,7 +397,8 @@ static int stream_over_now(const struct stream *stream)
     if (stream->input_error != ERROR_EOF || stream->options.half_open)
         return 0;
     if (stream->busy || outqueue_length(&stream->output) > 0 ||
-        !list_empty(&stream->waiters) || !list_empty(&stream->copies))
+        !list_empty(&stream->rare->waiters) ||
+        !list_empty(&stream->rare->copies))
         return 0;
     return ERROR_EOF;
 }
@@ -403,10 +407,11 @@ static int stream_over_now(const struct stream *stream)
  * still being sent. */
 static bool stream_all_told(const struct stream *stream)
 {
-    return stream_closed(stream) && !stream->ending && !stream->copy &&
+    return stream_closed(stream) && !stream->ending && !stream->rare->copy &&
            (stream->phase > STREAM_FLUSHING || stream->output_error ||
             outqueue_length(&stream->output) == 0) &&
-           list_empty(&stream->waiters) && list_empty(&stream->copies);
+           list_empty(&stream->rare->waiters) &&
+           list_empty(&stream->rare->copies);
 }
 
 /* Without a close callback an error closes it too, the peer's end does not. */
@@ -439,7 +444,7 @@ void stream_settle(struct stream *stream)
 {
     stream_retain(stream);
     if (stream->watched && stream->phase == STREAM_OPEN && !stream->reading &&
-        !stream->next && !stream->input_error && !stream->view &&
+        !stream->rare->next && !stream->input_error && !stream->view &&
         buffer_length(&stream->input) < stream->options.read_chunk_size)
         watch_input(stream);
     stream_check_over(stream);
@@ -472,16 +477,18 @@ void stream_keep_reason(struct stream *stream, const char *reason)
         reason = transport->class->reason(transport);
     if (!reason)
         return;
-    free(stream->reason);
-    stream->reason = memory_copy(reason, strlen(reason));
+    struct stream_rare *rare = stream_have_rare(stream);
+    free(rare->reason);
+    rare->reason = memory_copy(reason, strlen(reason));
 }
 
 const char *stream_reason(const struct stream *stream, int error)
 {
-    if (error == EPROTO && stream->detail)
-        return stream->detail;
+    if (error == EPROTO && stream->rare->detail)
+        return stream->rare->detail;
     bool kept = error == stream->input_error || error == stream->output_error ||
                 error == stream->over_error;
-    return stream->reason && kept && error != ERROR_EOF ? stream->reason
-                                                        : error_text(error);
+    return stream->rare->reason && kept && error != ERROR_EOF
+               ? stream->rare->reason
+               : error_text(error);
 }

@@ -64,6 +64,22 @@ struct stream_waits {
     ev_timer linger; /* the handshake's end, or the closing's */
 };
 
+/* What few streams ever have. The others share one of these, which is empty:
+ * most connections only wait, and there are many of them. */
+struct stream_rare {
+    struct transport *next; /* after the plain output has left */
+    uint64_t plain_until;   /* start_tls: output up to here leaves first */
+    struct list waiters;    /* struct stream_waiter, in order of `until` */
+    struct list copies;     /* struct copy, into this one */
+    struct copy *copy;      /* from this one: it is what reads */
+    /* Called before anything is queued; NULL: nothing to do. */
+    void (*before_write)(struct stream *);
+    char *into; /* read_into: where, */
+    size_t into_length, into_have;
+    const char *detail; /* static words for the last EPROTO */
+    char *reason;       /* words for input_error or output_error */
+};
+
 /* Bytes moved in one turn (R13). */
 struct stream_budget {
     unsigned turn, used;
@@ -86,56 +102,47 @@ struct stream {
     const struct stream_events *events;
     void *owner;
     struct transport *transport; /* &plain, or a TLS one */
-    struct transport *next;      /* after the plain output has left */
     struct transport plain;
     ev_io reader;
     struct stream_waits *waits; /* what waits beside it; NULL if nothing has */
     struct loop_call flush_call, again_call;
     struct buffer input;
     struct outqueue output;
-    struct list waiters; /* struct stream_waiter, in order of `until` */
-    struct list copies;  /* struct copy, into this one */
-    struct copy *copy;   /* from this one: it is what reads */
-    /* Called before anything is queued; NULL: nothing to do. */
-    void (*before_write)(struct stream *);
+    /* For reading alone: see stream_have_rare. */
+    const struct stream_rare *rare;
     struct match match;
     struct match_place place;
     struct match_found found; /* result of a read that is done */
     const char *view;         /* the bytes that `found` refers to */
     size_t view_length;
     size_t wanted; /* bytes that the read lacks at the least */
-    char *into;    /* read_into: where, */
-    size_t into_length, into_have;
-    uint64_t plain_until; /* start_tls: output up to here leaves first */
     struct stream_budget read_budget, write_budget;
     struct stream_options options;
     /* Called once, when the descriptor is closed. */
     void (*finished)(void *finished_owner);
     void *finished_owner;
-    const char *detail; /* static words for the last EPROTO */
-    char *reason;       /* words for input_error or output_error */
     int references;
-    int input_error;  /* no more input will come, and why */
-    int output_error; /* nothing can be written any more, and why */
-    int lost;         /* why queued bytes were dropped, while nobody was told */
-    int over_error;   /* why the stream is over; 0: closed here */
-    enum stream_phase phase;
-    bool reading;
-    bool partial;    /* read_into: at least one byte will do */
-    bool scratched;  /* `view` is in the loop's scratch buffer */
-    bool shut;       /* our side is to end once the output is empty */
-    bool shut_done;  /* it has ended */
-    bool ending;     /* those who wait are being told that it closes */
-    bool peer_ended; /* the transport said so: an end or an error */
-    bool reset;      /* close so that the peer sees a reset */
-    bool watched;    /* a close callback waits for `over` */
-    bool busy;       /* the listener's handler has not returned */
-    bool told;       /* `over` was called */
-    bool unref;      /* does not keep the host */
+    int16_t input_error;  /* no more input will come, and why */
+    int16_t output_error; /* nothing can be written any more, and why */
+    int16_t lost;         /* why queued bytes were dropped, while nobody knew */
+    int16_t over_error;   /* why the stream is over; 0: closed here */
+    enum stream_phase phase : 8;
     bool holding;
-    bool shared; /* the descriptor is a standard one, and not ours alone */
-    bool left;   /* the host ends, and leaves a shared descriptor open */
-    bool eager;  /* sends what is written at once */
+    bool reading : 1;
+    bool partial : 1;    /* read_into: at least one byte will do */
+    bool scratched : 1;  /* `view` is in the loop's scratch buffer */
+    bool shut : 1;       /* our side is to end once the output is empty */
+    bool shut_done : 1;  /* it has ended */
+    bool ending : 1;     /* those who wait are being told that it closes */
+    bool peer_ended : 1; /* the transport said so: an end or an error */
+    bool reset : 1;      /* close so that the peer sees a reset */
+    bool watched : 1;    /* a close callback waits for `over` */
+    bool busy : 1;       /* the listener's handler has not returned */
+    bool told : 1;       /* `over` was called */
+    bool unref : 1;      /* does not keep the host */
+    bool shared : 1;     /* the descriptor is a standard one, not ours alone */
+    bool left : 1;  /* the host ends, and leaves a shared descriptor open */
+    bool eager : 1; /* sends what is written at once */
 };
 
 /* With one reference, in phase STREAM_IDLE. */
@@ -147,6 +154,9 @@ struct stream *stream_retain(struct stream *stream);
  * still has bytes to send lingers on without references. */
 void stream_release(struct stream *stream);
 void stream_default_options(struct stream_options *options);
+
+/* The stream's own stream->rare, to be changed. */
+struct stream_rare *stream_have_rare(struct stream *stream);
 
 /* Opens the stream around `fd` (plain if `transport` is NULL), which does not
  * block; or around a standard one, which may: its blocking flag is shared with

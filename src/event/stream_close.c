@@ -28,7 +28,7 @@ static void stream_end(struct stream *stream, int error, const char *reason)
     stream_read_finish(stream, error ? error : ERROR_CLOSED);
     copy_refuse(stream, error ? error : ERROR_CLOSED);
     if (before == STREAM_CONNECTING || before == STREAM_HANDSHAKE ||
-        stream->next)
+        stream->rare->next)
         stream->events->ready(stream, error ? error : ERROR_CLOSED);
     if (before == STREAM_HANDSHAKE || before < STREAM_HANDSHAKE) {
         outqueue_clear(&stream->output);

@@ -28,6 +28,10 @@ static inline bool stream_write_waits(const struct stream *stream)
     return stream->waits && ev_is_active(&stream->waits->writer);
 }
 
+/* No stream->rare of its own; and again none. */
+void stream_rare_begin(struct stream *stream);
+void stream_rare_free(struct stream *stream);
+
 /* How much of this turn's budget is left; what was used of it. */
 size_t stream_budget_left(struct stream *stream, struct stream_budget *budget);
 void stream_budget_use(struct stream_budget *budget, size_t bytes);

@@ -46,7 +46,7 @@ bool stream_may_put(struct stream *stream, size_t size)
     if (most > STREAM_LARGE - 1)
         most = STREAM_LARGE - 1;
     return stream->phase == STREAM_OPEN && !stream->eager &&
-           !stream->before_write && !may_be_over(stream) &&
+           !stream->rare->before_write && !may_be_over(stream) &&
            outqueue_length(&stream->output) + size <= most &&
            stream_may_write(stream, size) == 0;
 }

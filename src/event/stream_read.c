@@ -30,9 +30,11 @@ static int match_at(struct stream *stream, const char *data, size_t length)
 {
     bool ended = stream->input_error == ERROR_EOF ||
                  (stream->input_error && stream->match.kind == MATCH_REGEX);
-    stream->detail = NULL;
+    const char *detail = NULL;
+    if (stream->rare->detail)
+        stream_have_rare(stream)->detail = NULL;
     switch (match_find(&stream->match, &stream->place, data, length, ended,
-                       &stream->found, &stream->wanted, &stream->detail)) {
+                       &stream->found, &stream->wanted, &detail)) {
     case MATCH_FOUND:
         stream->view = data;
         stream->view_length = length;
@@ -46,42 +48,44 @@ static int match_at(struct stream *stream, const char *data, size_t length)
     case MATCH_INVALID:
         break;
     }
+    stream_have_rare(stream)->detail = detail;
     return EPROTO;
 }
 
 /* read_into: moves buffered bytes to where they are wanted. */
 static int into_from_buffer(struct stream *stream)
 {
-    size_t size = stream->into_length - stream->into_have;
+    struct stream_rare *rare = stream_have_rare(stream);
+    size_t size = rare->into_length - rare->into_have;
     size_t there = buffer_length(&stream->input);
     if (size > there)
         size = there;
     if (size > 0) {
-        memcpy(stream->into + stream->into_have, buffer_data(&stream->input),
-               size);
+        memcpy(rare->into + rare->into_have, buffer_data(&stream->input), size);
         buffer_consume(&stream->input, size);
         match_consumed(&stream->place, NULL, size);
-        stream->into_have += size;
+        rare->into_have += size;
     }
-    bool enough = stream->into_have == stream->into_length ||
-                  (stream->partial && stream->into_have > 0);
-    stream->wanted = stream->into_length - stream->into_have;
+    bool enough = rare->into_have == rare->into_length ||
+                  (stream->partial && rare->into_have > 0);
+    stream->wanted = rare->into_length - rare->into_have;
     return enough ? 0 : STREAM_WAIT;
 }
 
 /* A failed read_into gives back what it took (R4). */
 static void into_give_back(struct stream *stream)
 {
-    if (stream->into_have > 0) {
-        buffer_prepend(&stream->input, stream->into, stream->into_have);
+    struct stream_rare *rare = stream_have_rare(stream);
+    if (rare->into_have > 0) {
+        buffer_prepend(&stream->input, rare->into, rare->into_have);
         match_returned(&stream->place);
     }
-    stream->into_have = 0;
+    rare->into_have = 0;
 }
 
 static int answer_from_buffer(struct stream *stream)
 {
-    if (stream->into)
+    if (stream->rare->into)
         return into_from_buffer(stream);
     return match_at(stream, buffer_data(&stream->input),
                     buffer_length(&stream->input));
@@ -147,13 +151,13 @@ static ssize_t fill_buffer(struct stream *stream, size_t size)
 
 static ssize_t fill_into(struct stream *stream)
 {
-    size_t size = stream->into_length - stream->into_have;
+    struct stream_rare *rare = stream_have_rare(stream);
+    size_t size = rare->into_length - rare->into_have;
     if (size > LOOP_BUDGET)
         size = LOOP_BUDGET;
-    ssize_t count =
-        transport_read(stream, stream->into + stream->into_have, size);
+    ssize_t count = transport_read(stream, rare->into + rare->into_have, size);
     if (count > 0)
-        stream->into_have += (size_t) count;
+        rare->into_have += (size_t) count;
     return count;
 }
 
@@ -167,7 +171,7 @@ static ssize_t fill(struct stream *stream, int *answer)
     size_t spare = input->capacity - input->end;
     ssize_t count;
     *answer = NOT_ASKED;
-    if (stream->into && buffer_length(input) == 0)
+    if (stream->rare->into && buffer_length(input) == 0)
         count = fill_into(stream);
     else if (stream->loop->scratch_busy || size > LOOP_SCRATCH)
         count = fill_buffer(stream, size);
@@ -211,23 +215,29 @@ static int read_loop(struct stream *stream)
     }
 }
 
+static void forget_into(struct stream *stream)
+{
+    if (stream->rare->into)
+        stream_have_rare(stream)->into = NULL;
+}
+
 static void forget_match(struct stream *stream)
 {
     if (stream->match.pattern)
         pattern_release(stream->match.pattern);
     stream->match.pattern = NULL;
-    stream->into = NULL;
+    forget_into(stream);
 }
 
 /* What a read that is done or has failed leaves behind. */
 static void read_ended(struct stream *stream, int error)
 {
     if (error == 0) {
-        if (stream->into)
-            stream->found.size = stream->into_have;
+        if (stream->rare->into)
+            stream->found.size = stream->rare->into_have;
         return;
     }
-    if (stream->into)
+    if (stream->rare->into)
         into_give_back(stream);
     forget_match(stream);
 }
@@ -240,7 +250,7 @@ static int read_try(struct stream *stream)
         return answer;
     if (stream->input_error)
         return stream->input_error;
-    if (stream->phase != STREAM_OPEN || stream->next)
+    if (stream->phase != STREAM_OPEN || stream->rare->next)
         return STREAM_WAIT; /* goes on when it is open, or encrypted */
     if (stream->transport->drained) {
         stream_arm(stream, &stream->reader, IO_WANT_READ);
@@ -272,7 +282,7 @@ int stream_read(struct stream *stream, const struct match *match)
     stream->match = *match;
     if (match->pattern)
         pattern_retain(match->pattern);
-    stream->into = NULL;
+    forget_into(stream);
     return read_begin(stream);
 }
 
@@ -280,9 +290,10 @@ int stream_read_into(struct stream *stream, void *memory, size_t size,
                      bool partial)
 {
     stream->match = (struct match){.kind = MATCH_COUNT};
-    stream->into = memory;
-    stream->into_length = size;
-    stream->into_have = 0;
+    struct stream_rare *rare = stream_have_rare(stream);
+    rare->into = memory;
+    rare->into_length = size;
+    rare->into_have = 0;
     stream->partial = partial;
     return read_begin(stream);
 }
@@ -290,8 +301,8 @@ int stream_read_into(struct stream *stream, void *memory, size_t size,
 void stream_consume(struct stream *stream)
 {
     size_t size = stream->found.size;
-    if (stream->into) {
-        stream->into_have = 0;
+    if (stream->rare->into) {
+        stream_have_rare(stream)->into_have = 0;
     } else if (stream->scratched) {
         stream->scratched = stream->loop->scratch_busy = false;
         if (stream->view_length > size)
@@ -300,7 +311,7 @@ void stream_consume(struct stream *stream)
     } else {
         buffer_consume(&stream->input, size);
     }
-    if (!stream->into)
+    if (!stream->rare->into)
         match_consumed(&stream->place, stream->match.pattern, size);
     stream->view = NULL;
     forget_match(stream);
@@ -316,8 +327,8 @@ void stream_read_finish(struct stream *stream, int error)
     stream->reading = false;
     read_ended(stream, error);
     stream_retain(stream);
-    if (stream->copy)
-        copy_read_done(stream->copy, error);
+    if (stream->rare->copy)
+        copy_read_done(stream->rare->copy, error);
     else
         stream->events->read_done(stream, error);
     if (error != 0)
@@ -327,10 +338,10 @@ void stream_read_finish(struct stream *stream, int error)
 
 void stream_read_progress(struct stream *stream)
 {
-    if (stream->copy && stream->copy->waiting) {
+    if (stream->rare->copy && stream->rare->copy->waiting) {
         ev_io_stop(stream->loop->ev, &stream->reader);
         stream->transport->drained = false;
-        copy_proceed(stream->copy);
+        copy_proceed(stream->rare->copy);
         return;
     }
     int answer = read_loop(stream);
@@ -344,8 +355,8 @@ void stream_cancel_read(struct stream *stream)
         return;
     stream->reading = false;
     read_ended(stream, ECANCELED);
-    if (stream->copy)
-        copy_cancel(stream->copy);
+    if (stream->rare->copy)
+        copy_cancel(stream->rare->copy);
     else
         stream_settle(stream);
 }

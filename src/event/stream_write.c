@@ -17,8 +17,8 @@
 
 int stream_may_write(struct stream *stream, uint64_t size)
 {
-    if (stream->before_write)
-        stream->before_write(stream);
+    if (stream->rare->before_write)
+        stream->rare->before_write(stream);
     uint64_t most = stream->options.max_write_buffer_size;
     stream->lost = 0; /* else whoever writes is told below */
     if (stream_closed(stream))
@@ -50,11 +50,12 @@ void stream_written(struct stream *stream)
 int stream_wait_sent(struct stream *stream, struct stream_waiter *waiter,
                      uint64_t until)
 {
-    struct list *position = &stream->waiters;
     if (stream->output.sent >= until && (!stream->shut || stream->shut_done))
         return 0;
+    struct list *waiters = &stream_have_rare(stream)->waiters;
+    struct list *position = waiters;
     waiter->until = until;
-    while (position->previous != &stream->waiters &&
+    while (position->previous != waiters &&
            list_entry(position->previous, struct stream_waiter, link)->until >
                until)
         position = position->previous;
@@ -71,7 +72,7 @@ void stream_cancel_waiter(struct stream_waiter *waiter)
  * else as well. What is called may add, remove or close. */
 void stream_tell_waiters(struct stream *stream, int error)
 {
-    struct list *waiters = &stream->waiters;
+    const struct list *waiters = &stream->rare->waiters;
     while (!list_empty(waiters)) {
         struct stream_waiter *waiter =
             list_entry(waiters->next, struct stream_waiter, link);
@@ -88,7 +89,8 @@ void stream_tell_waiters(struct stream *stream, int error)
 static bool is_awaited(const struct stream *stream)
 {
     return outqueue_length(&stream->output) == 0 ||
-           !list_empty(&stream->waiters) || !list_empty(&stream->copies);
+           !list_empty(&stream->rare->waiters) ||
+           !list_empty(&stream->rare->copies);
 }
 
 void stream_output_failed(struct stream *stream, int error)
@@ -114,8 +116,8 @@ void stream_output_failed(struct stream *stream, int error)
 /* What may leave now: all, or what was written before start_tls. */
 uint64_t stream_sendable(const struct stream *stream)
 {
-    if (stream->next)
-        return stream->plain_until - stream->output.sent;
+    if (stream->rare->next)
+        return stream->rare->plain_until - stream->output.sent;
     return outqueue_length(&stream->output);
 }
 
@@ -200,8 +202,8 @@ static void switch_transport(struct stream *stream)
     if (old->class->free)
         old->class->free(old);
     ev_io_stop(stream->loop->ev, &stream->reader);
-    stream->transport = stream->next;
-    stream->next = NULL;
+    stream->transport = stream->rare->next;
+    stream_have_rare(stream)->next = NULL;
     stream->phase = STREAM_HANDSHAKE;
     stream_handshake_step(stream);
 }
@@ -240,14 +242,14 @@ void stream_flush(struct stream *stream)
         return;
     }
     bool empty = outqueue_length(&stream->output) == 0;
-    if (empty && stream->shut && !stream->shut_done && !stream->next &&
+    if (empty && stream->shut && !stream->shut_done && !stream->rare->next &&
         stream->phase == STREAM_OPEN)
         end_output(stream);
     if (stream->shut_done || !stream->shut || !empty)
         stream_tell_waiters(stream, 0);
     if (stream->phase == STREAM_FLUSHING)
         stream_close_step(stream);
-    else if (stream->next && stream_sendable(stream) == 0)
+    else if (stream->rare->next && stream_sendable(stream) == 0)
         switch_transport(stream);
     else if (empty)
         stream_settle(stream);

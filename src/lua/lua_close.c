@@ -70,7 +70,7 @@ static int stream_detach_method(lua_State *L)
     call_parse(L, &call, 2, known, "detach");
     if (stream->reading)
         return call_error(L, "detach: a read is pending");
-    if (stream->transport != &stream->plain || stream->next)
+    if (stream->transport != &stream->plain || stream->rare->next)
         return call_error(L, "detach: not possible on a TLS stream");
     int refused = call_refused(L, &call);
     if (refused)

@@ -54,7 +54,7 @@ static int push_captures(lua_State *L, struct stream *stream)
 static int push_found(lua_State *L, struct stream *stream)
 {
     const struct match_found *found = &stream->found;
-    if (stream->into) {
+    if (stream->rare->into) {
         lua_pushnumber(L, (lua_Number) found->size);
         return 1;
     }

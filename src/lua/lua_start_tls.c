@@ -147,7 +147,7 @@ static void check_start(lua_State *L, const struct lua_stream *box)
     if (stream->reading || stream->view)
         call_error(L, "start_tls: a read is pending (%s)",
                    box->read ? box->read->class->name : "copy_to");
-    if (stream->next || tls_is(stream->transport))
+    if (stream->rare->next || tls_is(stream->transport))
         call_error(L, "start_tls: the stream is encrypted already");
 }
 

@@ -55,7 +55,7 @@ static void push_standard(lua_State *L, int fd)
     /* People read these as they come, between what print says. */
     stream->eager = fd == STDERR_FILENO || isatty(fd);
     if (fd == STDOUT_FILENO) {
-        stream->before_write = before_write;
+        stream_have_rare(stream)->before_write = before_write;
         output = stream_retain(stream);
         printed_after(before_print);
     }

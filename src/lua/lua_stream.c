@@ -299,7 +299,7 @@ static int set_unref(lua_State *L, bool unref)
         operation_unref(box->read, unref);
     if (box->ready)
         operation_unref(box->ready, unref);
-    struct list *waiters = &box->stream->waiters;
+    const struct list *waiters = &box->stream->rare->waiters;
     for (struct list *link = waiters->next; link != waiters; link = link->next)
         operation_unref(lua_write_operation(link), unref);
     lua_settop(L, 1);
