@@ -62,15 +62,15 @@ struct match_place {
 };
 
 struct match {
-    enum match_kind kind;
-    enum match_prefix prefix; /* MATCH_FRAME */
-    bool exclusive;           /* MATCH_UNTIL: data without the delimiter */
-    bool listed;              /* MATCH_UNTIL: the caller wants the index */
-    bool max_given;           /* `max` was asked for: wins over `limit` */
-    size_t count;             /* MATCH_COUNT */
-    size_t max;               /* of a frame, its payload; not given, 0: none */
-    size_t limit;             /* max_buffer_size */
-    struct pattern *pattern;  /* for UNTIL and REGEX */
+    enum match_kind kind : 8;
+    enum match_prefix prefix : 8; /* MATCH_FRAME */
+    bool exclusive;               /* MATCH_UNTIL: data without the delimiter */
+    bool listed;                  /* MATCH_UNTIL: the caller wants the index */
+    bool max_given;               /* `max` was asked for: wins over `limit` */
+    size_t count;                 /* MATCH_COUNT */
+    size_t max;              /* of a frame, its payload; not given, 0: none */
+    size_t limit;            /* max_buffer_size */
+    struct pattern *pattern; /* for UNTIL and REGEX */
 };
 
 /* What was found, as offsets into the bytes that were given. */

@@ -125,16 +125,6 @@ void stream_budget_use(struct stream_budget *budget, size_t bytes)
 
 /* --- life ----------------------------------------------------------------- */
 
-void stream_default_options(struct stream_options *options)
-{
-    *options = (struct stream_options){
-        .max_buffer_size = 104857600,
-        .read_chunk_size = LOOP_SCRATCH,
-        .high_water = 1 << 20,
-        .nodelay = true,
-    };
-}
-
 struct stream *stream_new(struct loop *loop,
                           const struct stream_options *options,
                           const struct stream_events *events, void *owner)
@@ -155,7 +145,9 @@ struct stream *stream_new(struct loop *loop,
     ev_init(&stream->reader, reader_ready);
     stream->reader.fd = -1;
     stream->reader.data = stream;
-    stream->options = *options;
+    stream->options = stream_options_share(options);
+    stream->nodelay = options->nodelay;
+    stream->keepalive = options->keepalive;
     stream->references = 1;
     return stream;
 }
@@ -174,6 +166,7 @@ static void stream_bury(struct stream *stream)
     list_remove(&stream->link);
     buffer_free(&stream->input);
     stream_rare_free(stream);
+    stream_options_release(stream->options);
     loop_bury(stream->loop, stream);
 }
 
@@ -259,9 +252,9 @@ void stream_open(struct stream *stream, int fd, struct transport *transport)
         (stream->shared ? plain_init_shared : plain_init)(&stream->plain, fd);
         stream->transport = &stream->plain;
     }
-    if (!stream->options.nodelay || stream->options.keepalive) {
-        net_set_nodelay(fd, stream->options.nodelay);
-        net_set_keepalive(fd, stream->options.keepalive);
+    if (!stream->nodelay || stream->keepalive) {
+        net_set_nodelay(fd, stream->nodelay);
+        net_set_keepalive(fd, stream->keepalive);
     } else {
         net_set_nodelay(fd, true);
     }
@@ -394,7 +387,7 @@ static int stream_over_now(const struct stream *stream)
         return stream->input_error || stream->transport->drained
                    ? stream->output_error
                    : 0;
-    if (stream->input_error != ERROR_EOF || stream->options.half_open)
+    if (stream->input_error != ERROR_EOF || stream->options->half_open)
         return 0;
     if (stream->busy || outqueue_length(&stream->output) > 0 ||
         !list_empty(&stream->rare->waiters) ||
@@ -445,7 +438,7 @@ void stream_settle(struct stream *stream)
     stream_retain(stream);
     if (stream->watched && stream->phase == STREAM_OPEN && !stream->reading &&
         !stream->rare->next && !stream->input_error && !stream->view &&
-        buffer_length(&stream->input) < stream->options.read_chunk_size)
+        buffer_length(&stream->input) < stream->options->read_chunk_size)
         watch_input(stream);
     stream_check_over(stream);
     loop_hold(stream->loop, &stream->holding, stream_keeps_host(stream));

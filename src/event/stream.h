@@ -117,7 +117,7 @@ struct stream {
     size_t view_length;
     size_t wanted; /* bytes that the read lacks at the least */
     struct stream_budget read_budget, write_budget;
-    struct stream_options options;
+    const struct stream_options *options; /* shared by those like it */
     /* Called once, when the descriptor is closed. */
     void (*finished)(void *finished_owner);
     void *finished_owner;
@@ -143,6 +143,8 @@ struct stream {
     bool shared : 1;     /* the descriptor is a standard one, not ours alone */
     bool left : 1;  /* the host ends, and leaves a shared descriptor open */
     bool eager : 1; /* sends what is written at once */
+    bool nodelay : 1;
+    bool keepalive : 1;
 };
 
 /* With one reference, in phase STREAM_IDLE. */

@@ -28,6 +28,11 @@ static inline bool stream_write_waits(const struct stream *stream)
     return stream->waits && ev_is_active(&stream->waits->writer);
 }
 
+/* Counted, and one block for all streams in a row that have the same. */
+const struct stream_options *
+stream_options_share(const struct stream_options *options);
+void stream_options_release(const struct stream_options *options);
+
 /* No stream->rare of its own; and again none. */
 void stream_rare_begin(struct stream *stream);
 void stream_rare_free(struct stream *stream);

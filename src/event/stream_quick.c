@@ -42,7 +42,7 @@ const char *stream_take(struct stream *stream, const struct match *match,
 
 bool stream_may_put(struct stream *stream, size_t size)
 {
-    uint64_t most = stream->options.high_water;
+    uint64_t most = stream->options->high_water;
     if (most > STREAM_LARGE - 1)
         most = STREAM_LARGE - 1;
     return stream->phase == STREAM_OPEN && !stream->eager &&

@@ -97,8 +97,8 @@ static int answer_from_buffer(struct stream *stream)
 static size_t fill_size(const struct stream *stream)
 {
     size_t length = buffer_length(&stream->input);
-    size_t size = stream->options.read_chunk_size;
-    size_t limit = stream->options.max_buffer_size;
+    size_t size = stream->options->read_chunk_size;
+    size_t limit = stream->options->max_buffer_size;
     if (stream->wanted > size)
         size = stream->wanted < LOOP_BUDGET ? stream->wanted : LOOP_BUDGET;
     /* One byte more than allowed tells "full" from "just ended". */
@@ -363,7 +363,7 @@ void stream_cancel_read(struct stream *stream)
 
 void stream_read_notice(struct stream *stream)
 {
-    size_t chunk = stream->options.read_chunk_size;
+    size_t chunk = stream->options->read_chunk_size;
     if (stream->input_error || buffer_length(&stream->input) >= chunk) {
         ev_io_stop(stream->loop->ev, &stream->reader);
         return;
@@ -379,7 +379,7 @@ void stream_read_notice(struct stream *stream)
 int stream_unread(struct stream *stream, const void *data, size_t size)
 {
     size_t length = buffer_length(&stream->input);
-    size_t limit = stream->options.max_buffer_size;
+    size_t limit = stream->options->max_buffer_size;
     if (length > limit || size > limit - length)
         return ENOBUFS;
     buffer_prepend(&stream->input, data, size);

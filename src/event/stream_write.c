@@ -19,7 +19,7 @@ int stream_may_write(struct stream *stream, uint64_t size)
 {
     if (stream->rare->before_write)
         stream->rare->before_write(stream);
-    uint64_t most = stream->options.max_write_buffer_size;
+    uint64_t most = stream->options->max_write_buffer_size;
     stream->lost = 0; /* else whoever writes is told below */
     if (stream_closed(stream))
         return stream->over_error ? stream->over_error : ERROR_CLOSED;

@@ -81,7 +81,7 @@ static int stream_set_nodelay(lua_State *L)
 {
     struct lua_stream *box = lua_stream_check(L, 1);
     bool on = argument_boolean(L, 2);
-    box->stream->options.nodelay = on;
+    box->stream->nodelay = on;
     return set_option(L, "set_nodelay", net_set_nodelay, on);
 }
 
@@ -90,7 +90,7 @@ static int stream_set_keepalive(lua_State *L)
 {
     struct lua_stream *box = lua_stream_check(L, 1);
     bool on = argument_boolean(L, 2);
-    box->stream->options.keepalive = on;
+    box->stream->keepalive = on;
     return set_option(L, "set_keepalive", net_set_keepalive, on);
 }
 

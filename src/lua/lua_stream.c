@@ -114,11 +114,11 @@ char *lua_stream_message(struct lua_stream *box, const char *name, int error)
             "%s %s: it does not fit into "
             "max_write_buffer_size (%llu bytes)",
             name, target,
-            (unsigned long long) stream->options.max_write_buffer_size);
+            (unsigned long long) stream->options->max_write_buffer_size);
     if (error == ENOBUFS)
         return memory_format("%s %s: it does not fit into max_buffer_size "
                              "(%zu bytes)",
-                             name, target, stream->options.max_buffer_size);
+                             name, target, stream->options->max_buffer_size);
     return memory_format("%s %s: %s", name, target,
                          stream_reason(stream, error));
 }
