@@ -83,10 +83,10 @@ static void take(struct copy *copy, int answer)
         note_failure(copy, answer, false);
         return;
     }
-    size_t size = from->found.end;
-    from->found.size = pass_on(copy, stream_found(from), size);
-    copy->copied += from->found.size;
-    copy->left -= from->found.size;
+    struct match_found *found = &from->result->found;
+    found->size = pass_on(copy, stream_found(from), found->end);
+    copy->copied += found->size;
+    copy->left -= found->size;
     stream_consume(from);
     if (outqueue_length(&copy->to->output) > 0)
         stream_written(copy->to);

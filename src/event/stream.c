@@ -165,6 +165,7 @@ static void stream_bury(struct stream *stream)
     list_remove(&stream->again_call.link);
     list_remove(&stream->link);
     buffer_free(&stream->input);
+    stream_place_forget(stream);
     stream_rare_free(stream);
     stream_options_release(stream->options);
     loop_bury(stream->loop, stream);
@@ -300,7 +301,7 @@ int stream_handshake(struct stream *stream, struct transport *transport)
     rare->plain_until = stream->output.queued;
     if (length > 0) {
         buffer_consume(&stream->input, length);
-        match_consumed(&stream->place, NULL, length);
+        stream_place_forget(stream);
     }
     ev_io_stop(stream->loop->ev, &stream->reader);
     loop_before_wait(stream->loop, &stream->flush_call);
@@ -380,8 +381,8 @@ static int stream_over_now(const struct stream *stream)
 {
     if (stream->input_error && stream->input_error != ERROR_EOF)
         return stream->input_error;
-    if (stream->reading || buffer_length(&stream->input) > 0 || stream->view ||
-        stream->rare->copy)
+    if (stream->reading || buffer_length(&stream->input) > 0 ||
+        stream->result || stream->rare->copy)
         return 0;
     if (stream->output_error)
         return stream->input_error || stream->transport->drained
@@ -437,7 +438,7 @@ void stream_settle(struct stream *stream)
 {
     stream_retain(stream);
     if (stream->watched && stream->phase == STREAM_OPEN && !stream->reading &&
-        !stream->rare->next && !stream->input_error && !stream->view &&
+        !stream->rare->next && !stream->input_error && !stream->result &&
         buffer_length(&stream->input) < stream->options->read_chunk_size)
         watch_input(stream);
     stream_check_over(stream);

@@ -37,7 +37,7 @@ struct stream_options {
 
 /* The upward edge. `owner` is the binding's. */
 struct stream_events {
-    /* The pending read ended: 0, or an error. On 0 the result is in `found`,
+    /* The pending read ended: 0, or an error. On 0 the result is in `result`,
      * to be taken and then given back with stream_consume. */
     void (*read_done)(struct stream *, int error);
     /* connect or handshake ended. */
@@ -80,6 +80,13 @@ struct stream_rare {
     char *reason;       /* words for input_error or output_error */
 };
 
+/* What a read has found, until that is consumed. */
+struct stream_result {
+    struct match_found found;
+    const char *view; /* the bytes that `found` refers to */
+    size_t view_length;
+};
+
 /* Bytes moved in one turn (R13). */
 struct stream_budget {
     unsigned turn, used;
@@ -111,11 +118,9 @@ struct stream {
     /* For reading alone: see stream_have_rare. */
     const struct stream_rare *rare;
     struct match match;
-    struct match_place place;
-    struct match_found found; /* result of a read that is done */
-    const char *view;         /* the bytes that `found` refers to */
-    size_t view_length;
-    size_t wanted; /* bytes that the read lacks at the least */
+    struct match_place *place; /* NULL: nothing that is buffered was searched */
+    struct stream_result *result; /* of a read that is done; else NULL */
+    size_t wanted;                /* bytes that the read lacks at the least */
     struct stream_budget read_budget, write_budget;
     const struct stream_options *options; /* shared by those like it */
     /* Called once, when the descriptor is closed. */
@@ -130,7 +135,7 @@ struct stream {
     bool holding;
     bool reading : 1;
     bool partial : 1;    /* read_into: at least one byte will do */
-    bool scratched : 1;  /* `view` is in the loop's scratch buffer */
+    bool scratched : 1;  /* `result` is in the loop's scratch buffer */
     bool shut : 1;       /* our side is to end once the output is empty */
     bool shut_done : 1;  /* it has ended */
     bool ending : 1;     /* those who wait are being told that it closes */
@@ -185,9 +190,9 @@ void stream_handshake_answered(struct stream *stream);
 int stream_handshake(struct stream *stream, struct transport *transport);
 
 /* Reads what `match` asks for (it is copied; its pattern is retained).
- * 0: the result is in stream->view and ->found; call stream_consume. */
+ * 0: stream->result is there; call stream_consume. */
 int stream_read(struct stream *stream, const struct match *match);
-/* Reads `size` bytes into `memory`; found.size says how many. */
+/* Reads `size` bytes into `memory`; rare->into_have says how many. */
 int stream_read_into(struct stream *stream, void *memory, size_t size,
                      bool partial);
 /* Takes the found bytes out. Must follow every read that was done. */
@@ -242,7 +247,7 @@ void stream_set_unref(struct stream *stream, bool unref);
 /* The bytes that a read which is done has found. */
 static inline const char *stream_found(const struct stream *stream)
 {
-    return stream->view + stream->found.start;
+    return stream->result->view + stream->result->found.start;
 }
 
 static inline bool stream_closed(const struct stream *stream)

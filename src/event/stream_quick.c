@@ -21,7 +21,7 @@ static void consume(struct stream *stream, const struct match *match,
         stream->loop->taken = *input;
         *input = (struct buffer){0};
     }
-    match_consumed(&stream->place, match->pattern, size);
+    stream_place_move(stream, match->pattern, size);
 }
 
 const char *stream_take(struct stream *stream, const struct match *match,
@@ -29,11 +29,15 @@ const char *stream_take(struct stream *stream, const struct match *match,
 {
     const char *data = buffer_data(&stream->input), *detail;
     size_t length = buffer_length(&stream->input), wanted;
-    if (length == 0 || stream->reading || stream->view || may_be_over(stream))
+    if (length == 0 || stream->reading || stream->result || may_be_over(stream))
         return NULL;
-    if (match_find(match, &stream->place, data, length, false, found, &wanted,
-                   &detail) != MATCH_FOUND)
+    struct match_place fresh = {0};
+    struct match_place *place = stream->place ? stream->place : &fresh;
+    if (match_find(match, place, data, length, false, found, &wanted,
+                   &detail) != MATCH_FOUND) {
+        stream_place_keep(stream, &fresh);
         return NULL;
+    }
     consume(stream, match, found->size);
     if (stream->watched)
         stream_settle(stream);

@@ -3,9 +3,11 @@
  * Plain reads land in the loop's scratch buffer; a match found there is handed
  * out from there, and only what is left of it is copied to the stream. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "event/copy.h"
 #include "event/stream_internal.h"
 
@@ -23,6 +25,59 @@ void stream_input_ended(struct stream *stream, int error)
 /* The bytes have not been asked yet. */
 enum { NOT_ASKED = -1000 };
 
+/* --- results and places ----------------------------------------------------
+ */
+
+/* Both come and go with the bytes: an idle stream has neither. Nearly always
+ * one result is consumed before there is another. */
+static struct stream_result *at_hand;
+
+static void result_new(struct stream *stream, const struct match_found *found,
+                       const char *data, size_t length)
+{
+    struct stream_result *result =
+        at_hand ? at_hand : memory_resize(NULL, sizeof *result);
+    at_hand = NULL;
+    result->found = *found;
+    result->view = data;
+    result->view_length = length;
+    stream->result = result;
+}
+
+static void result_free(struct stream *stream)
+{
+    if (at_hand)
+        free(stream->result);
+    else
+        at_hand = stream->result;
+    stream->result = NULL;
+}
+
+void stream_place_keep(struct stream *stream, const struct match_place *place)
+{
+    if (place->scanned == 0)
+        return;
+    stream->place = memory_resize(NULL, sizeof *place);
+    *stream->place = *place;
+}
+
+void stream_place_forget(struct stream *stream)
+{
+    free(stream->place);
+    stream->place = NULL;
+}
+
+void stream_place_move(struct stream *stream, const struct pattern *pattern,
+                       size_t size)
+{
+    if (!stream->place)
+        return;
+    if (buffer_length(&stream->input) == 0)
+        stream_place_forget(stream);
+    else
+        match_consumed(stream->place, pattern, size);
+}
+
 /* --- matching ------------------------------------------------------------- */
 
 /* Does what lies at `data` satisfy the read? 0, STREAM_WAIT or an error. */
@@ -31,13 +86,19 @@ static int match_at(struct stream *stream, const char *data, size_t length)
     bool ended = stream->input_error == ERROR_EOF ||
                  (stream->input_error && stream->match.kind == MATCH_REGEX);
     const char *detail = NULL;
+    struct match_place fresh = {0};
+    struct match_place *place = stream->place ? stream->place : &fresh;
+    struct match_found found;
     if (stream->rare->detail)
         stream_have_rare(stream)->detail = NULL;
-    switch (match_find(&stream->match, &stream->place, data, length, ended,
-                       &stream->found, &stream->wanted, &detail)) {
+    enum match_answer answer =
+        match_find(&stream->match, place, data, length, ended, &found,
+                   &stream->wanted, &detail);
+    if (answer != MATCH_FOUND)
+        stream_place_keep(stream, &fresh);
+    switch (answer) {
     case MATCH_FOUND:
-        stream->view = data;
-        stream->view_length = length;
+        result_new(stream, &found, data, length);
         return 0;
     case MATCH_NOT_YET:
         return STREAM_WAIT;
@@ -63,7 +124,7 @@ static int into_from_buffer(struct stream *stream)
     if (size > 0) {
         memcpy(rare->into + rare->into_have, buffer_data(&stream->input), size);
         buffer_consume(&stream->input, size);
-        match_consumed(&stream->place, NULL, size);
+        stream_place_move(stream, NULL, size);
         rare->into_have += size;
     }
     bool enough = rare->into_have == rare->into_length ||
@@ -78,7 +139,7 @@ static void into_give_back(struct stream *stream)
     struct stream_rare *rare = stream_have_rare(stream);
     if (rare->into_have > 0) {
         buffer_prepend(&stream->input, rare->into, rare->into_have);
-        match_returned(&stream->place);
+        stream_place_forget(stream);
     }
     rare->into_have = 0;
 }
@@ -232,11 +293,8 @@ static void forget_match(struct stream *stream)
 /* What a read that is done or has failed leaves behind. */
 static void read_ended(struct stream *stream, int error)
 {
-    if (error == 0) {
-        if (stream->rare->into)
-            stream->found.size = stream->rare->into_have;
+    if (error == 0)
         return;
-    }
     if (stream->rare->into)
         into_give_back(stream);
     forget_match(stream);
@@ -298,22 +356,28 @@ int stream_read_into(struct stream *stream, void *memory, size_t size,
     return read_begin(stream);
 }
 
-void stream_consume(struct stream *stream)
+static void consume_result(struct stream *stream)
 {
-    size_t size = stream->found.size;
-    if (stream->rare->into) {
-        stream_have_rare(stream)->into_have = 0;
-    } else if (stream->scratched) {
+    const struct stream_result *result = stream->result;
+    size_t size = result->found.size;
+    if (stream->scratched) {
         stream->scratched = stream->loop->scratch_busy = false;
-        if (stream->view_length > size)
-            buffer_append(&stream->input, stream->view + size,
-                          stream->view_length - size);
+        if (result->view_length > size)
+            buffer_append(&stream->input, result->view + size,
+                          result->view_length - size);
     } else {
         buffer_consume(&stream->input, size);
     }
-    if (!stream->rare->into)
-        match_consumed(&stream->place, stream->match.pattern, size);
-    stream->view = NULL;
+    stream_place_move(stream, stream->match.pattern, size);
+    result_free(stream);
+}
+
+void stream_consume(struct stream *stream)
+{
+    if (stream->rare->into)
+        stream_have_rare(stream)->into_have = 0;
+    else
+        consume_result(stream);
     forget_match(stream);
     /* Later: whoever read is told first that the stream is over (R17). */
     if (stream->watched || stream->output_error)
@@ -383,6 +447,6 @@ int stream_unread(struct stream *stream, const void *data, size_t size)
     if (length > limit || size > limit - length)
         return ENOBUFS;
     buffer_prepend(&stream->input, data, size);
-    match_returned(&stream->place);
+    stream_place_forget(stream);
     return 0;
 }

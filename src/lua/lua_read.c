@@ -43,7 +43,7 @@ static int push_captures(lua_State *L, struct stream *stream)
     for (int n = 1; n <= groups; n++) {
         size_t start, end;
         if (pattern_group(pattern, n, &start, &end))
-            lua_pushlstring(L, stream->view + start, end - start);
+            lua_pushlstring(L, stream->result->view + start, end - start);
         else
             lua_pushnil(L);
     }
@@ -53,11 +53,11 @@ static int push_captures(lua_State *L, struct stream *stream)
 /* Pushes what the read that is done has found; returns how many values. */
 static int push_found(lua_State *L, struct stream *stream)
 {
-    const struct match_found *found = &stream->found;
     if (stream->rare->into) {
-        lua_pushnumber(L, (lua_Number) found->size);
+        lua_pushnumber(L, (lua_Number) stream->rare->into_have);
         return 1;
     }
+    const struct match_found *found = &stream->result->found;
     lua_pushlstring(L, stream_found(stream), found->end - found->start);
     if (stream->match.kind == MATCH_REGEX)
         return 1 + push_captures(L, stream);
@@ -89,7 +89,7 @@ void lua_read_done(struct stream *stream, int error)
 void lua_stream_check_idle(lua_State *L, struct lua_stream *box)
 {
     struct stream *stream = box->stream;
-    if (stream->reading || stream->view)
+    if (stream->reading || stream->result)
         call_error(L, "already reading (%s)",
                    box->read ? box->read->class->name : "a read");
 }

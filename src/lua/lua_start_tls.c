@@ -144,7 +144,7 @@ static void check_start(lua_State *L, const struct lua_stream *box)
                    box->ready->class->name);
     if (stream->phase == STREAM_CONNECTING || stream->phase == STREAM_HANDSHAKE)
         call_error(L, "start_tls: the stream is still being connected");
-    if (stream->reading || stream->view)
+    if (stream->reading || stream->result)
         call_error(L, "start_tls: a read is pending (%s)",
                    box->read ? box->read->class->name : "copy_to");
     if (stream->rare->next || tls_is(stream->transport))
