@@ -92,6 +92,10 @@ static void take_place(struct match_place *place, const struct pattern *pattern)
 {
     if (place->pattern_id == pattern->id)
         return;
+    if (place->pattern_id == 0) { /* nobody's, and so was the former one */
+        place->pattern_id = pattern->id;
+        return;
+    }
     struct match_former next = place->former;
     if (next.pattern_id != pattern->id)
         next = (struct match_former){.pattern_id = pattern->id};
