@@ -94,6 +94,7 @@ describe("connect", function()
       "host:", "unix:", "fd:x", "", "a b:80", "[127.0.0.1]:80", "http://host:80/" }) do
       local message = fails("EINVAL", weir.connect(address))
       assert.matches("connect " .. address .. ": ", message, 1, true)
+      assert.truthy(message:find(" expected") or message:find(" is missing "), message)
     end
   end)
 
