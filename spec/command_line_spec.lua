@@ -210,6 +210,19 @@ describe("the command line", function()
     assert.matches("stack traceback:\n.*raises%.lua:1: in ", err)
   end)
 
+  it("shows only the script's own part of a traceback", function()
+    local faulty = { "-l", "faulty", folder .. "/empty.lua" }
+    local waiting = { "-e", "weir.channel():get()" }
+    local coroutine = { "-e", "coroutine.wrap(function() error('x') end)()" }
+    local bound = { "-e", "weir.deadline(1, function() error('x') end)" }
+    for _, arguments in ipairs({ faulty, waiting, coroutine, bound, { folder .. "/raises.lua" } }) do
+      local _, err, status = weir.run(arguments)
+      assert.equal(1, status)
+      assert.matches("stack traceback:\n", err)
+      assert.is_nil(err:find("main.lua", 1, true), err)
+    end
+  end)
+
   it("ends with the status that the script wants", function()
     local _, err, status = weir.run({ "-e", "weir.exit(7)" })
     assert.equal("", err)

@@ -33,7 +33,8 @@ local function load_script(path)
 end
 
 local function traceback(raised)
-  return debug.traceback(tostring(raised), 2)
+  local text = debug.traceback(tostring(raised), 2)
+  return (text:gsub("\n%s*lua/weir/main%.lua:.*", ""))
 end
 
 -- What `require` says when it finds nothing has no place in a script to name.

@@ -52,7 +52,7 @@ void report_keep_traceback(lua_State *L, int index, const char *traceback)
     free(kept_traceback);
     lua_pushvalue(L, index);
     kept_error = luaL_ref(L, LUA_REGISTRYINDEX);
-    kept_traceback = memory_copy(traceback, strlen(traceback));
+    kept_traceback = memory_copy(traceback, report_script_part(traceback));
 }
 
 void report_forget_traceback(void)
@@ -74,8 +74,10 @@ char *report_traceback(lua_State *L)
     const char *text = report_text(M, L);
     luaL_traceback(M, L, text, 0);
     const char *whole = lua_tostring(M, -1);
-    char *copy = kept ? memory_format("%s\n%s", text, kept)
-                      : memory_copy(whole, strlen(whole));
+    size_t length = strlen(text);
+    length += report_script_part(whole + length);
+    char *copy =
+        kept ? memory_format("%s\n%s", text, kept) : memory_copy(whole, length);
     lua_settop(M, top);
     return copy;
 }
@@ -189,6 +191,9 @@ static void push_tracebacks(lua_State *L, lua_State *at,
     else
         lua_pushliteral(L, "");
     luaL_traceback(L, at, at == op->task->L ? NULL : "in a coroutine:", 0);
+    const char *whole = lua_tostring(L, -1);
+    lua_pushlstring(L, whole, report_script_part(whole));
+    lua_remove(L, -2);
     lua_pushliteral(L, "\n");
     lua_concat(L, 3);
 }

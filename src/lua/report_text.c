@@ -82,3 +82,16 @@ const char *report_text(lua_State *to, lua_State *L)
     thread_give(thread, status == 0);
     return lua_tostring(to, -1);
 }
+
+size_t report_script_part(const char *traceback)
+{
+    static const char *const below[] = {"\n\tlua/weir/main.lua:",
+                                        "\n\tlua/weir/test.lua:"};
+    size_t length = strlen(traceback);
+    for (size_t i = 0; i < sizeof below / sizeof below[0]; i++) {
+        const char *found = strstr(traceback, below[i]);
+        if (found && (size_t) (found - traceback) < length)
+            length = (size_t) (found - traceback);
+    }
+    return length;
+}

@@ -163,6 +163,9 @@ bool context_catch(struct task *task, const char *traceback);
 const char *report_text(lua_State *to, lua_State *L);
 /* Pushes the traceback of a task, of the coroutines first in which it waits. */
 void report_push_traceback(lua_State *L, const struct task *task);
+/* How many bytes of a traceback are about the script: not what stands below it,
+ * the command line's own code, and busted under a spec. */
+size_t report_script_part(const char *traceback);
 /* With the traceback of L, where the error happened. */
 char *report_traceback(lua_State *L);
 void report_error(struct task *task, const char *traceback);
