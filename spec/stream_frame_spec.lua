@@ -163,3 +163,60 @@ transports.each("frames", function(pair)
     assert.equal("abcde", b:read_frame("u16be", { timeout = 5 }))
   end)
 end)
+
+transports.each("writing frames", function(pair)
+  local a, b
+  before_each(function() a, b = pair() end)
+  after_each(function() a:abort() b:abort() end)
+
+  it("of every prefix is what reading expects", function()
+    for prefix, encode in pairs(PREFIXES) do
+      for _, size in ipairs({ 0, 1, 127, 128, 255, 300, 70000 }) do
+        local payload = ("x"):rep(size)
+        if size < 256 or prefix:find("^[^u]") or size < 65536 and prefix ~= "u8" then
+          local before, behind = encode(size)
+          assert.is_true(a:write_frame(prefix, payload))
+          assert.equal(before .. payload .. behind, b:read_bytes(#before + size + #behind, { timeout = 5 }))
+          a:write_frame(prefix, payload)
+          assert.equal(payload, b:read_frame(prefix, { timeout = 5 }))
+        end
+      end
+    end
+  end)
+end)
+
+describe("write_frame", function()
+  local a, b
+  before_each(function() a, b = weir.pair() end)
+  after_each(function() a:abort() b:abort() end)
+
+  it("takes lists, options and a callback, as write does", function()
+    a:write_frame("u16be", { "P", { 12, "x" }, {}, 1.5 })
+    assert.equal("P12x1.5", b:read_frame("u16be", { timeout = 5 }))
+    local done = weir.channel(2)
+    a:write_frame("u8", "one", function(...) done:put({ ... }) end)
+    a:write_frame("u8", "two", { timeout = 5 }, function(...) done:put({ ... }) end)
+    assert.same({ true }, done:get({ timeout = 5 }))
+    assert.same({ true }, done:get({ timeout = 5 }))
+    assert.equal("one", b:read_frame("u8"))
+    assert.equal("two", b:read_frame("u8"))
+    a:close()
+    assert.equal("ECLOSED", select(3, a:write_frame("u8", "late")))
+  end)
+
+  it("raises at the caller's line, and writes nothing", function()
+    local function raises(pattern, ...)
+      local good, message = pcall(function(...) a:write_frame(...) end, ...)
+      assert.is_false(good)
+      assert.matches("stream_frame_spec%.lua:%d+: " .. pattern, message)
+    end
+    raises("write_frame: u8, u16be, .* expected, got u24", "u24", "x")
+    raises("write_frame: u8, u16be, .* expected, got nil")
+    raises("write_frame: a string, or a list .* expected, got nil", "u8")
+    raises("write_frame: a string, or a list .* expected, got boolean", "u8", { "x", true })
+    raises("write_frame: 256 bytes are more than u8 can say", "u8", ("x"):rep(256))
+    raises("write_frame: 65536 bytes are more than u16le can say", "u16le", ("x"):rep(65536))
+    raises("write: unknown option 'colour'", "u8", "x", { colour = 1 })
+    assert.is_false(a:writing())
+  end)
+end)

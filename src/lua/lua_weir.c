@@ -29,8 +29,9 @@ static void (*const parts[])(lua_State *) = {
 
 /* Each is a chunk that is called with weir and core. */
 static const char *const lua_parts[] = {
-    "weir.fast",   "weir.coroutine",   "weir.channel", "weir.deadline",
-    "weir.stream", "weir.certificate", "weir.tls",     NULL};
+    "weir.fast",        "weir.coroutine", "weir.channel",
+    "weir.deadline",    "weir.stream",    "weir.frame",
+    "weir.certificate", "weir.tls",       NULL};
 
 void weir_open(lua_State *L)
 {
