@@ -20,6 +20,34 @@ describe("the REPL on a pipe", function()
     ]]) })
   end)
 
+  it("shows tables with what is in them", function()
+    local out = repl([[
+      {}, { 1, "a\r\n", { b = {} } }
+      { ["not a name"] = true, [3] = 1, x = "\0" }
+      recursive = {} recursive[1] = recursive
+      recursive
+      { { { { 1 } } } }
+      setmetatable({ 1 }, { __tostring = function() return "by itself" end })
+    ]])
+    out = out:gsub("table: 0x%x+", "TABLE")
+    assert.equal([[
+{}	{ 1, "a\r\n", { b = {} } }
+{ [3] = 1, ["not a name"] = true, x = "\0" }
+{ TABLE }
+{ { { TABLE } } }
+by itself
+]], out)
+  end)
+
+  it("shows not all of a table that is large", function()
+    local out = repl("('x'):rep(200)\n{ ('y'):rep(200) }\n", [[
+      function hundreds() local t = {} for i = 1, 300 do t[i] = i end return t end]])
+    assert.equal(("x"):rep(200) .. "\n{\n  \"" .. ("y"):rep(120) .. "\"...\n}\n", out)
+    out = repl("hundreds()\n", [[
+      function hundreds() local t = { a = 1 } for i = 1, 300 do t[i] = i end return t end]])
+    assert.matches("^{\n  1,\n.*  100,\n  %.%.%.\n}\n$", out)
+  end)
+
   it("takes several lines for one chunk", function()
     assert.same({ "1\n2\ntrue\n", "", 0 }, { repl([[
       for i = 1, 2 do

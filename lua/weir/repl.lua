@@ -8,6 +8,7 @@
 local complete = require("weir.complete")
 local interrupt = require("weir.interrupt")
 local readline = require("weir.readline")
+local show = require("weir.show")
 
 local M = {}
 
@@ -56,7 +57,10 @@ local function traceback(raised)
 end
 
 local function print_values(...)
-  if select("#", ...) > 0 then print(...) end
+  local count, values = select("#", ...), { ... }
+  if count == 0 then return end
+  for i = 1, count do values[i] = show(values[i]) end
+  print(unpack(values, 1, count))
 end
 
 local function check(succeeded, ...)
@@ -189,7 +193,10 @@ function M.run()
       weir.exit(130)
     end
   end)
-  if terminal then print(("weir %s, %s"):format(weir.version, jit.version)) end
+  if terminal then
+    print(("weir %s, %s (Ctrl-C interrupts, Ctrl-D ends)")
+      :format(weir.version, jit.version))
+  end
   while true do
     local line = read(pending == "" and PROMPT or CONTINUED)
     if line then
