@@ -33,6 +33,19 @@ describe("weir --test", function()
     assert.equal(1, status)
   end)
 
+  it("fails when SIGTERM cuts it short, having torn down", function()
+    local output, status = run_spec([[
+      local a, b = weir.pair()
+      teardown(function() print("torn down") a:abort() b:abort() end)
+      it("hangs", function()
+        weir.after(0, function() io.popen("kill $PPID"):close() end)
+        a:read_bytes(1)
+      end)]])
+    assert.matches("torn down\n", output)
+    assert.matches("weir: SIGTERM cut the specs short\n", output)
+    assert.equal(1, status)
+  end)
+
   it("fails the spec whose task or callback fails", function()
     local output, status = run_spec([[
       it("has a task", function()

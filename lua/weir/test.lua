@@ -137,7 +137,8 @@ local function traceback(message)
 end
 
 --- Runs busted with the arguments in `arg`; ends the host with status 0 if
---- every spec passed. Waits, so it must not be called across a C call.
+--- every spec passed and SIGTERM cancelled none. Waits, so it must not be
+--- called across a C call.
 function M.run()
   local found, runner = pcall(require, "busted.runner")
   if not found then
@@ -149,9 +150,12 @@ function M.run()
   local passed, message = xpcall(call_runner, traceback, runner)
   if message then io.stderr:write("weir: ", message, "\n") end
   io.stdout:flush()
+  local cut = core.draining()
+  if cut then io.stderr:write("weir: SIGTERM cut the specs short\n") end
   -- Not left to the end of all things: a listener that a spec forgot would
   -- keep the host.
-  os.exit(passed and strays == 0 and core.failures() == 0 and 0 or 1)
+  local good = passed and not cut and strays == 0 and core.failures() == 0
+  os.exit(good and 0 or 1)
 end
 
 return M

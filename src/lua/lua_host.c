@@ -50,6 +50,13 @@ static int deadlocked(lua_State *L)
     return 1;
 }
 
+/* core.draining(): has SIGTERM come? */
+static int draining(lua_State *L)
+{
+    lua_pushboolean(L, scheduler.draining);
+    return 1;
+}
+
 void lua_host_open(lua_State *L)
 {
     lua_pushcfunction(L, weir_stop);
@@ -60,6 +67,8 @@ void lua_host_open(lua_State *L)
     lua_setfield(L, -3, "failures");
     lua_pushcfunction(L, deadlocked);
     lua_setfield(L, -3, "deadlocked");
+    lua_pushcfunction(L, draining);
+    lua_setfield(L, -3, "draining");
     lua_pushliteral(L, WEIR_VERSION);
     lua_setfield(L, -2, "version");
     lua_getglobal(L, "os");
