@@ -180,6 +180,10 @@ describe("exit", function()
       assert.equal(1, exit)
     end
     assert.equal(255, select(3, run("os.exit(255)")))
+    assert.equal(weir.exit, os.exit)
+    local ok, message = pcall(weir.exit, "x")
+    assert.is_false(ok)
+    assert.matches("bad argument #1 to 'exit' ", message, 1, true)
   end)
 
   it("works while an error object puts itself into words", function()

@@ -270,6 +270,17 @@ describe("the SIGQUIT report", function()
     assert.equal("running ready", err)
   end)
 
+  it("says so where there is no task, but something to wait for", function()
+    local err = run([[
+      ended = weir.spawn(function() end)
+      ended:join()
+      listener = weir.listen("127.0.0.1:0", print)
+      timer = weir.after(0.005, function() listener:close() end)
+      ffi.C.kill(ffi.C.getpid(), 3)]])
+    assert.equal("weir: SIGQUIT: these tasks exist:\n"
+      .. "  none; 2 listeners, timers and the like keep the host\n", err)
+  end)
+
   it("asked for again, says why there is none yet", function()
     local err = run([[
       for _ = 1, 2 do ffi.C.kill(ffi.C.getpid(), 3) end

@@ -53,7 +53,7 @@ static const char *find_name(lua_State *L, lua_Debug *frame, bool *method)
 {
     lua_getinfo(L, "f", frame);
     int function = lua_gettop(L);
-    *method = luaL_getmetafield(L, 1, "__index");
+    *method = luaL_getmetafield(L, 1, "__index") && lua_isuserdata(L, 1);
     if (!*method)
         lua_getglobal(L, "weir");
     const char *name = find_key(L, function);

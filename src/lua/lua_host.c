@@ -62,6 +62,10 @@ void lua_host_open(lua_State *L)
     lua_pushcfunction(L, weir_stop);
     lua_setfield(L, -2, "stop");
     lua_pushcfunction(L, weir_exit);
+    lua_getglobal(L, "os");
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "exit");
+    lua_pop(L, 1);
     lua_setfield(L, -2, "exit");
     lua_pushcfunction(L, failures);
     lua_setfield(L, -3, "failures");
@@ -71,8 +75,4 @@ void lua_host_open(lua_State *L)
     lua_setfield(L, -3, "draining");
     lua_pushliteral(L, WEIR_VERSION);
     lua_setfield(L, -2, "version");
-    lua_getglobal(L, "os");
-    lua_pushcfunction(L, weir_exit);
-    lua_setfield(L, -2, "exit");
-    lua_pop(L, 1);
 }

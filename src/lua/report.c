@@ -307,18 +307,28 @@ void report_tasks(const char *headline)
 {
     struct list *tasks = &scheduler.tasks;
     struct list *operations = &scheduler.operations;
+    bool any = false;
     fflush(stdout);
     fprintf(stderr, "%s\n", headline);
     for (struct list *link = tasks->next; link != tasks; link = link->next) {
         struct task *task = list_entry(link, struct task, all);
-        if (task->state != TASK_ENDED)
-            print_task(task);
+        if (task->state == TASK_ENDED)
+            continue;
+        print_task(task);
+        any = true;
     }
     for (struct list *link = operations->next; link != operations;
          link = link->next) {
         struct operation *op = list_entry(link, struct operation, all);
-        if (!op->task)
-            print_callback(op);
+        if (op->task)
+            continue;
+        print_callback(op);
+        any = true;
     }
+    if (!any)
+        fprintf(stderr,
+                "  none; %u listeners, timers and the like keep the "
+                "host\n",
+                scheduler.loop->holds);
     fflush(stderr);
 }
