@@ -15,6 +15,9 @@
 
 /* KiB that are allocated before the collector takes its next step. */
 #define STEP 32
+/* KiB that are allocated at least before a cycle begins: most hosts have less
+ * in use, and blocks of 64 KiB would have it gone through for every few. */
+#define CYCLE 1024
 /* Seconds between its steps while the host is idle, and KiB of each. */
 #define IDLE_INTERVAL 0.1
 #define IDLE_STEP 400
@@ -40,12 +43,19 @@ static int pause_of(lua_State *L)
     return percent;
 }
 
+/* KiB in use at which the next cycle begins. */
+static int next_cycle(lua_State *L, int used)
+{
+    int due = used / 100 * pause_of(L);
+    return due > used + CYCLE ? due : used + CYCLE;
+}
+
 static int take_step(lua_State *L)
 {
     bool finished = lua_gc(L, LUA_GCSTEP, collector.step);
     int used = lua_gc(L, LUA_GCCOUNT, 0);
     collector.last = used;
-    collector.due = finished ? used / 100 * pause_of(L) + STEP : used + STEP;
+    collector.due = finished ? next_cycle(L, used) : used + STEP;
     collector.cycles -= finished;
     return 0;
 }
