@@ -20,9 +20,12 @@ void peer_new(int fd, SSL *tls, const struct service *service)
     ev_io_start(EV_DEFAULT_UC_ &peer->io);
 }
 
+/* A peer that said that it ends is told so too (RFC 8446, 6.1). */
 void peer_close(struct peer *peer)
 {
     ev_io_stop(EV_DEFAULT_UC_ &peer->io);
+    if (peer->tls && (SSL_get_shutdown(peer->tls) & SSL_RECEIVED_SHUTDOWN))
+        SSL_shutdown(peer->tls);
     SSL_free(peer->tls);
     close(peer->io.fd);
     free(peer->unsent);
