@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "io/net.h"
 #include "io/tls_internal.h"
 #include "io/tls_words.h"
 
@@ -382,7 +381,6 @@ static struct tls *make(struct tls_context *context, int fd, bool server,
     tls->transport.fd = fd;
     tls->context = tls_context_retain(context);
     tls->server = server;
-    tls->socket = net_is_socket(fd);
     tls->ssl = tls_made(SSL_new(context->ctx));
     SSL_set_app_data(tls->ssl, tls);
     BIO *bio = tls_bio_new(tls);

@@ -53,19 +53,30 @@ static bool ends_reading(int error)
 /* --- reading -------------------------------------------------------------- */
 
 /* Sockets may be shared with other processes, whose blocking flag they have;
- * and a broken one is no reason for a signal. */
+ * and a broken one is no reason for a signal. What is no socket says so. */
+static bool is_socket(struct tls *tls, ssize_t result)
+{
+    if (result < 0 && errno == ENOTSOCK)
+        tls->socketless = true;
+    return !tls->socketless;
+}
+
 static ssize_t take_in(struct tls *tls, void *data, size_t size)
 {
     int fd = tls->transport.fd;
-    return tls->socket ? recv(fd, data, size, MSG_DONTWAIT)
-                       : read(fd, data, size);
+    ssize_t got = -1;
+    if (!tls->socketless)
+        got = recv(fd, data, size, MSG_DONTWAIT);
+    return is_socket(tls, got) ? got : read(fd, data, size);
 }
 
 static ssize_t put_out(struct tls *tls, const void *data, size_t size)
 {
     int fd = tls->transport.fd;
-    return tls->socket ? send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
-                       : write(fd, data, size);
+    ssize_t sent = -1;
+    if (!tls->socketless)
+        sent = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return is_socket(tls, sent) ? sent : write(fd, data, size);
 }
 
 /* One system call; true if it brought something. */

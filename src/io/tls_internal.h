@@ -76,7 +76,7 @@ struct tls {
     int write_error; /* the descriptor's */
     enum tls_question question;
     bool server;
-    bool socket; /* the descriptor is one */
+    bool socketless; /* the descriptor is no socket */
     bool established;
     bool eof;    /* the descriptor ended */
     bool broken; /* OpenSSL failed: nothing more can be asked of it */
