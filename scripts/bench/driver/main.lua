@@ -108,7 +108,7 @@ measure.configure({
   generator = build .. "/generator",
   cores = cores,
   rounds = options.rounds,
-  seconds = options.quick and 0.25 or 1,
+  seconds = options.quick and 0.2 or 1,
   quick = options.quick,
 })
 if cores < 2 then

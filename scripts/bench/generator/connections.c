@@ -55,6 +55,22 @@ void workload_connections(const struct workload_options *options)
     measure_print(&measure, (uint64_t)options->repeat * (uint64_t)count);
 }
 
+/* What the server holds once that no longer changes: collectors and the like
+ * have half a second without a change, two at most. */
+static long resident_at_rest(pid_t server)
+{
+    long before, now = measure_resident(server);
+    int still = 0;
+
+    for (int i = 0; i < 20 && still < 5; i++) {
+        before = now;
+        usleep(100000);
+        now = measure_resident(server);
+        still = now == before ? still + 1 : 0;
+    }
+    return now;
+}
+
 /* What so many more of them hold, idle, after one line each. The first tenth
  * is not counted: it pays for what all share. */
 void workload_idle(const struct workload_options *options)
@@ -62,10 +78,8 @@ void workload_idle(const struct workload_options *options)
     int count = options->connections;
 
     open_all(options, count / 10);
-    sleep(1);
-    long before = measure_resident(options->pid);
+    long before = resident_at_rest(options->pid);
     open_all(options, count);
-    sleep(1);
-    long after = measure_resident(options->pid);
+    long after = resident_at_rest(options->pid);
     printf("units=%d resident=%ld\n", count, after - before);
 }
