@@ -2,6 +2,7 @@
 
 local descriptors = require("spec.support.descriptors")
 local dns = require("spec.support.dns")
+local ports = require("spec.support.ports")
 local silent = require("spec.support.silent")
 
 local T = 10
@@ -34,12 +35,7 @@ local function check_echo(stream)
   stream:close()
 end
 
--- A port of 127.0.0.1 where nobody listens.
-local function refusing_port()
-  local listener = assert(weir.listen("127.0.0.1:0", function() end))
-  listener:close()
-  return port_of(listener)
-end
+after_each(function() ports.release() end)
 
 describe("connect", function()
   for given, listens in pairs({
@@ -170,7 +166,7 @@ end)
 
 describe("connect, failing", function()
   it("says what was refused, and the code", function()
-    local address = "127.0.0.1:" .. refusing_port()
+    local address = "127.0.0.1:" .. ports.hold()
     local message = fails("ECONNREFUSED", weir.connect(address))
     assert.equal("connect " .. address .. ": Connection refused", message)
     local path = os.tmpname()
@@ -185,7 +181,7 @@ describe("connect, failing", function()
     local told = weir.channel(3)
     local stream = weir.stream()
     stream:set_close_callback(function(_, code) told:put({ "over", code }) end)
-    stream:connect("127.0.0.1:" .. refusing_port(), function(_, _, code) told:put({ "connect", code }) end)
+    stream:connect("127.0.0.1:" .. ports.hold(), function(_, _, code) told:put({ "connect", code }) end)
     assert.same({ "connect", "ECONNREFUSED" }, told:get({ timeout = T }))
     assert.same({ "over", "ECONNREFUSED" }, told:get({ timeout = T }))
     assert.is_true(stream:closed())
@@ -193,7 +189,7 @@ describe("connect, failing", function()
 
   it("fails writes and reads that waited, with its reason", function()
     local stream, codes = weir.stream(), weir.channel(3)
-    local address = "127.0.0.1:" .. refusing_port()
+    local address = "127.0.0.1:" .. ports.hold()
     stream:connect(address, function(_, _, code) codes:put(code) end)
     stream:read_bytes(1, function(_, _, code) codes:put(code) end)
     stream:write("x", function(_, message) codes:put(message) end)
@@ -366,7 +362,7 @@ describe("connect to a name with several addresses", function()
   end)
 
   it("takes the one that succeeds first, not the one tried first", function()
-    local port = refusing_port()
+    local port = ports.hold()
     local address, stop = silent("127.0.0.2:" .. port)
     local listener = echo("127.0.0.3:" .. port)
     records = { four("127.0.0.2"), four("127.0.0.3") }
@@ -378,7 +374,7 @@ describe("connect to a name with several addresses", function()
   end)
 
   it("lists every address and its reason when all fail, families interleaved", function()
-    local port = refusing_port()
+    local port = ports.hold()
     records = { four("127.0.0.2"), four("127.0.0.3"), six }
     local message = fails("ECONNREFUSED", connect(port))
     assert.equal((("connect many.test:P: [::1]:P: Connection refused; 127.0.0.2:P: Connection refused; "
@@ -386,7 +382,7 @@ describe("connect to a name with several addresses", function()
   end)
 
   it("lists what became of each when time is up", function()
-    local port = refusing_port()
+    local port = ports.hold()
     local _, stop = silent("127.0.0.3:" .. port)
     records = { four("127.0.0.2"), four("127.0.0.3"), four("127.0.0.4") }
     local message = fails("ETIMEDOUT",
@@ -397,7 +393,7 @@ describe("connect to a name with several addresses", function()
   end)
 
   it("tries only those of the source's family", function()
-    local port = refusing_port()
+    local port = ports.hold()
     records = { four("127.0.0.2"), six }
     local message = fails("ECONNREFUSED", connect(port, { source = "127.0.0.1" }))
     assert.equal(("connect many.test:%s: 127.0.0.2:%s: Connection refused"):format(port, port), message)
@@ -412,7 +408,7 @@ describe("connect, source", function()
     local stream = assert(weir.connect(listener:address(), { source = "127.0.0.2" }))
     assert.matches("^127%.0%.0%.2:", stream:local_address())
     check_echo(stream)
-    local port = refusing_port()
+    local port = ports.hold()
     stream = assert(weir.stream():connect(listener:address(), { source = "127.0.0.3:" .. port }))
     assert.equal("127.0.0.3:" .. port, stream:local_address())
     stream:abort()
@@ -424,7 +420,7 @@ describe("connect, source", function()
 
   it("may be a port alone, of either family", function()
     for _, host in ipairs({ "127.0.0.1", "[::1]" }) do
-      local listener, port = echo(host .. ":0"), refusing_port()
+      local listener, port = echo(host .. ":0"), ports.hold()
       local stream = assert(weir.connect(listener:address(), { source = ":" .. port }))
       assert.equal(host .. ":" .. port, stream:local_address())
       stream:abort()

@@ -1,42 +1,11 @@
 -- The examples that pass bytes on, run as a user runs them.
 
+local examples = require("spec.support.examples")
 local nginx = require("spec.support.nginx")
 local weir_binary = require("spec.support.weir")
 
-local running = {}
-
--- Starts an example; returns its process.
-local function start(name, ...)
-  local process = assert(weir.process(
-    { weir_binary.binary, "scripts/examples/" .. name, ... }))
-  running[#running + 1] = process
-  return process
-end
-
--- The same for one that listens, and where it does.
-local function serve(name, ...)
-  local process = start(name, ...)
-  local line = assert(process.stdout:read_until("\n", { timeout = 30 }))
-  return (line:gsub("^listening on ", ""):match("^%S+")), process
-end
-
--- Other programs: input, output, and how they ended.
-local function run(argv, input)
-  local process = assert(weir.process(argv))
-  if input then process.stdin:write(input) end
-  process.stdin:close()
-  local out = process.stdout:read_until_close({ timeout = 30 })
-  local err = process.stderr:read_until_close({ timeout = 30 })
-  return out, err, select(2, process:wait({ timeout = 30 }))
-end
-
-local function kill_all()
-  for _, process in ipairs(running) do
-    process:kill("KILL")
-    process:wait({ timeout = 30 })
-  end
-  running = {}
-end
+local start, serve, run = examples.start, examples.serve, examples.run
+local kill_all = examples.kill_all
 
 -- A listener that reads to the end, and then answers with that in capitals.
 local function shouter(address)
@@ -238,8 +207,7 @@ describe("line_client.lua", function()
 
   it("goes both ways at once, with socat at the other end", function()
     local folder = weir_binary.folder()
-    local socat = assert(weir.process({ "socat", "UNIX-LISTEN:" .. folder .. "/socket", "EXEC:cat" }))
-    running[1] = socat
+    examples.start_other({ "socat", "UNIX-LISTEN:" .. folder .. "/socket", "EXEC:cat" })
     weir.deadline(30, function()
       while not os.rename(folder .. "/socket", folder .. "/socket") do assert(weir.sleep(0.005)) end
     end)

@@ -1,5 +1,6 @@
 -- TLS with peers of other makes, in both roles, versions and kinds of key.
 
+local ports = require("spec.support.ports")
 local support = require("spec.support.tls_peers")
 
 require("spec.support.handshake_reports").hide(setup, teardown)
@@ -416,7 +417,7 @@ describe("nginx", function()
 
   each_kind(function(version, key, words)
     it("gives weir a page, and knows it again, " .. words, function()
-      local port = support.free_port()
+      local port = ports.hold()
       local file = assert(io.open(path("nginx.conf"), "w"))
       file:write((CONFIGURATION:gsub("%u+", { FOLDER = folder, KEY = key, VERSION = version,
         PORT = port })))

@@ -1,5 +1,6 @@
 -- OCSP stapling: what clients check, what servers staple.
 
+local ports = require("spec.support.ports")
 local ocsp = require("spec.support.ocsp")
 local support = require("spec.support.tls_peers")
 
@@ -196,7 +197,7 @@ describe("a client with ocsp", function()
   end)
 
   it("understands nginx", function()
-    local port = support.free_port()
+    local port = ports.hold()
     write("nginx.conf", ([[
       daemon off; pid FOLDER/pid; error_log FOLDER/error.log; worker_processes 1;
       events { worker_connections 64; }

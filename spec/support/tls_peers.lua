@@ -1,6 +1,7 @@
 -- What TLS specs share: an authority with certificates for this machine, and
 -- TLS peers of other makes, which run as processes.
 
+local ports = require("spec.support.ports")
 local shell = require("spec.support.weir")
 
 local M = {}
@@ -46,14 +47,6 @@ end
 
 M.remove = shell.remove
 
---- A port that is free now.
-function M.free_port()
-  local listener = assert(weir.listen("127.0.0.1:0", function() end))
-  local port = listener:address():match(":(%d+)$")
-  listener:close()
-  return port
-end
-
 --- Hundredths of a second of processor time that a process has used (Linux).
 function M.used(pid)
   local file = assert(io.open(("/proc/%d/stat"):format(pid)))
@@ -76,12 +69,12 @@ function M.run(argv, input, stay, folder)
   return output or message, status
 end
 
---- Starts a server on options.port, or on a free one that is put for "PORT" in
---- argv, and waits until it accepts. Returns its address, a function that stops
+--- Starts a server on options.port, which is held, or on one that is put for
+--- "PORT" in argv, and waits until it accepts. Returns its address, a function that stops
 --- it, and the process.
 function M.serve(argv, options)
   options = options or {}
-  local port, list = options.port or M.free_port(), {}
+  local port, list = options.port or ports.hold(), {}
   for i, word in ipairs(argv) do list[i] = (word:gsub("PORT", port)) end
   local process = assert(weir.process(list,
     { stdout = options.stdout or "null", stderr = "null" }))
@@ -94,6 +87,7 @@ function M.serve(argv, options)
   end
   assert(probe, "nobody listens: " .. table.concat(list, " "))
   probe:abort()
+  ports.release(port)
   return address, function()
     -- Not KILL: nginx ends its workers only if it is asked to end itself.
     process:kill("TERM")
