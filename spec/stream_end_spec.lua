@@ -1,4 +1,5 @@
 local transports = require "spec.support.transports"
+local weir_binary = require "spec.support.weir"
 
 transports.each("ending", function(pair, kind)
   local a, b
@@ -177,15 +178,8 @@ end)
 
 describe("an error in a callback", function()
   local function run(script)
-    local path = os.tmpname()
-    local file = io.open(path, "w")
-    file:write(script)
-    file:close()
-    local pipe = io.popen(("%s %s 2>&1; echo status $?"):format(arg[-1], path))
-    local output = pipe:read("*a")
-    pipe:close()
-    os.remove(path)
-    return output
+    local out, err, status = weir_binary.run({ stdin = script })
+    return ("%s%sstatus %d"):format(out, err, status)
   end
 
   it("is reported once, closes that stream, and the host goes on", function()

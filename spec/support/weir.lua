@@ -8,6 +8,12 @@ local function read_all(source)
   return text
 end
 
+local function write_file(path, content)
+  local file = assert(io.open(path, "w"))
+  file:write(content)
+  file:close()
+end
+
 local function quote(text)
   return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
 end
@@ -19,9 +25,7 @@ M.binary = read_all(io.popen("readlink /proc/$PPID/exe")):gsub("\n$", "")
 function M.folder(files)
   local path = read_all(io.popen("mktemp -d")):gsub("\n$", "")
   for name, content in pairs(files or {}) do
-    local file = assert(io.open(path .. "/" .. name, "w"))
-    file:write(content)
-    file:close()
+    write_file(path .. "/" .. name, content)
   end
   return path
 end
@@ -36,20 +40,21 @@ end
 --- the shell counts: 128 + the number of a signal; 124 if it did not end within
 --- a minute). Blocks the whole host.
 function M.run(run)
-  local place = M.folder({ stdin = run.stdin or "" })
+  local input, errors = os.tmpname(), os.tmpname()
+  write_file(input, run.stdin or "")
   local words = { "timeout", "-k", "5", "60", "env" }
   for name, value in pairs(run.env or {}) do
     words[#words + 1] = quote(name .. "=" .. value)
   end
   words[#words + 1] = quote(M.binary)
   for _, argument in ipairs(run) do words[#words + 1] = quote(argument) end
-  local command = ("cd %s && %s <%s/stdin 2>%s/err; echo $? >%s/status"):format(
-    quote(run.folder or "."), table.concat(words, " "), place, place, place)
+  local command = ("cd %s && %s <%s 2>%s; printf '\\n%%d' $? >>%s"):format(
+    quote(run.folder or "."), table.concat(words, " "), input, errors, errors)
   local out = read_all(io.popen(command))
-  local err = read_all(io.open(place .. "/err"))
-  local status = tonumber(read_all(io.open(place .. "/status")))
-  M.remove(place)
-  return out, err, status
+  local err, status = read_all(io.open(errors)):match("^(.*)\n(%d+)$")
+  os.remove(input)
+  os.remove(errors)
+  return out, err, tonumber(status)
 end
 
 return M
