@@ -33,6 +33,16 @@ local READS = [[
     print(b:read_frame("u16be"))
     local memory = ffi.new("char[8]")
     print(b:read_into(memory, 8), ffi.string(memory, 8))
+    local echo = weir.spawn(function()
+      for _ = 1, 3 do b:write(b:read_until("\n"), function() end) end
+      return "echoed"
+    end)
+    for i = 1, 3 do
+      a:write({ "line ", i })
+      a:write("\n")
+      print(a:read_until("\n"))
+    end
+    print(echo:join())
     local got = weir.channel(9)
     b:read_bytes(3, function(data) got:put(data) end)
     a:write("abc")

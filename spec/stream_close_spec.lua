@@ -83,18 +83,46 @@ describe("after close, over TCP,", function()
 end)
 
 describe("a stream that nobody can reach", function()
-  it("is closed by the collector while the host is idle", function()
-    for _, transport in ipairs(transports.list) do
-      -- In a task of its own: its stack is gone with it.
-      local kept
-      weir.spawn(function()
-        local a, b = transport.pair()
-        b:read_bytes(1, { timeout = 0 }, function() end)
-        kept = a
-      end):join()
-      assert.equal("", kept:read_until_close(PATIENCE), transport.name)
-      kept:abort()
+  -- All at once: the collector takes its time, and is the same for each.
+  local function each_at_once(f)
+    local tasks = {}
+    for i, transport in ipairs(transports.list) do
+      tasks[i] = weir.spawn(f, transport.pair, transport.name)
     end
+    for _, task in ipairs(tasks) do assert(task:join(PATIENCE)) end
+  end
+
+  -- In a task of its own: its stack is gone with it.
+  local function peer_of_forgotten(pair, use)
+    return weir.spawn(function()
+      local a, b = pair()
+      use(b)
+      return a
+    end):join()
+  end
+
+  it("is closed by the collector while the host is idle", function()
+    each_at_once(function(pair, name)
+      local peer = peer_of_forgotten(pair, function(stream)
+        stream:read_bytes(1, { timeout = 0 }, function() end)
+        stream:write("x")
+      end)
+      assert.equal("x", peer:read_until_close(PATIENCE), name)
+      peer:abort()
+      return true
+    end)
+  end)
+
+  it("still sends what was written", function()
+    each_at_once(function(pair, name)
+      local peer = peer_of_forgotten(pair, function(stream)
+        stream:write(("x"):rep(3000000), function() end)
+      end)
+      collectgarbage()
+      assert.equal(3000000, #peer:read_until_close(PATIENCE), name)
+      peer:abort()
+      return true
+    end)
   end)
 
   it("is not, while a callback of it waits, or for its end", function()
