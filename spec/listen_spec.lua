@@ -557,7 +557,7 @@ describe("at the descriptor limit", function()
       assert.equal("weir: accept on " .. address .. ": Too many open files; new connections wait\n",
         server.stderr:read_until("\n", { timeout = T }))
       local before = ticks(server:pid())
-      weir.sleep(0.5)
+      weir.sleep(0.25)
       assert.is_true(ticks(server:pid()) - before < 10) -- a tenth of a second
       for i, client in ipairs(clients) do
         tasks[i] = weir.spawn(function()

@@ -9,7 +9,7 @@ local support = require("spec.support.tls_proxy")
 local LIMIT = 20
 local PATIENCE = 0.3 -- seconds; a changed length may make both sides wait
 local STRIDE = 3     -- of the positions
-local AT_ONCE = 100  -- connections
+local AT_ONCE = 250  -- connections
 
 local SERVER = [[
   local cert, key, version = ...

@@ -425,6 +425,7 @@ describe("tls", function()
     local got = weir.channel(1)
     listener = assert(weir.listen("127.0.0.1:0", { tls = server }, function(stream)
       got:put({ stream:read_until_close({ timeout = 5 }) })
+      stream:close()
     end))
     local other = assert(weir.process({ run.binary, "-e", ([[
       local stream = assert(weir.connect(%q, { tls = { ca = %q, server_name = "localhost" } }))
