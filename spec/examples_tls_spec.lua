@@ -3,6 +3,7 @@
 local shell = require("spec.support.weir")
 local support = require("spec.support.tls_peers")
 
+local contains = support.contains
 local LIMIT = 20
 
 local certificates, folder
@@ -14,11 +15,6 @@ local function write(name, data)
   file:write(data)
   file:close()
   return path(name)
-end
-
-local function contains(expected, text)
-  assert.truthy(tostring(text):find(expected, 1, true),
-    ("'%s' expected in: %s"):format(expected, tostring(text)))
 end
 
 setup(function()

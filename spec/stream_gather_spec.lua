@@ -84,23 +84,9 @@ end)
 
 transports.each("a queue", function(pair, kind)
   local a, b
-  local others
-  before_each(function()
-    others = {}
-    a, b = pair()
-  end)
-  after_each(function()
-    a:abort()
-    b:abort()
-    for _, stream in ipairs(others) do stream:abort() end
-  end)
-
-  local function pair_with(options)
-    local c, d = pair(options)
-    others[#others + 1] = c
-    others[#others + 1] = d
-    return c, d
-  end
+  local pair_with, abort_all = transports.keeping(pair)
+  before_each(function() a, b = pair_with() end)
+  after_each(abort_all)
 
   it("keeps the order of strings, numbers, lists, memory and files", function()
     local path = os.tmpname()

@@ -5,6 +5,7 @@ local support = require("spec.support.tls_peers")
 
 require("spec.support.handshake_reports").hide(setup, teardown)
 
+local contains = support.contains
 local LIMIT = 20
 
 local certificates, folder
@@ -49,11 +50,6 @@ local function with_peer(argv, f, options)
   local good, message = pcall(f, address, process)
   stop()
   if not good then error(message, 0) end
-end
-
-local function contains(expected, text)
-  assert.truthy(tostring(text):find(expected, 1, true),
-    ("'%s' expected in: %s"):format(expected, tostring(text)))
 end
 
 -- Sends a line and returns what comes back, after a full close.

@@ -6,6 +6,7 @@ local support = require("spec.support.tls_peers")
 
 require("spec.support.handshake_reports").hide(setup, teardown)
 
+local contains = support.contains
 local LIMIT = 20
 
 local certificates, folder, ec
@@ -51,11 +52,6 @@ local function with_s_server(response, f, ...)
   end)
   stop()
   if not good then error(message, 0) end
-end
-
-local function contains(expected, text)
-  assert.truthy(tostring(text):find(expected, 1, true),
-    ("'%s' expected in: %s"):format(expected, tostring(text)))
 end
 
 setup(function()

@@ -6,23 +6,9 @@ local SOON = { timeout = 10 }
 
 transports.each("Tornado's", function(pair)
   local a, b
-  local others
-  before_each(function()
-    others = {}
-    a, b = pair()
-  end)
-  after_each(function()
-    a:abort()
-    b:abort()
-    for _, stream in ipairs(others) do stream:abort() end
-  end)
-
-  local function pair_with(options)
-    local c, d = pair(options)
-    others[#others + 1] = c
-    others[#others + 1] = d
-    return c, d
-  end
+  local pair_with, abort_all = transports.keeping(pair)
+  before_each(function() a, b = pair_with() end)
+  after_each(abort_all)
 
   -- Answers one request on `a` as an HTTP/1.0 server does.
   local function serve(body)

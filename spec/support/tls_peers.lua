@@ -47,6 +47,12 @@ end
 
 M.remove = shell.remove
 
+--- Asserts that the text contains what is expected, which is no pattern.
+function M.contains(expected, text)
+  assert(tostring(text):find(expected, 1, true),
+    ("'%s' expected in: %s"):format(expected, tostring(text)))
+end
+
 --- Hundredths of a second of processor time that a process has used (Linux).
 function M.used(pid)
   local file = assert(io.open(("/proc/%d/stat"):format(pid)))

@@ -66,6 +66,20 @@ local plain = { tcp = true, tcp6 = true, unix = true, pair = true }
 --- Are the stream's bytes those of its descriptor?
 function M.is_plain(name) return plain[name] == true end
 
+--- The same pair(options), and a function that aborts all that it made.
+function M.keeping(pair)
+  local made = {}
+  local function keep(options)
+    local a, b = pair(options)
+    made[#made + 1], made[#made + 2] = a, b
+    return a, b
+  end
+  return keep, function()
+    for _, stream in ipairs(made) do stream:abort() end
+    made = {}
+  end
+end
+
 --- Calls describe(name, f) for each: f(pair) declares the specs.
 function M.each(name, declare)
   for _, transport in ipairs(M.list) do
