@@ -2,8 +2,9 @@
 
 local descriptors = require("spec.support.descriptors")
 local dns = require("spec.support.dns")
-local binary = require("spec.support.weir").binary
-local run = require("spec.support.weir").run
+local weir_binary = require("spec.support.weir")
+
+local run, binary, bound = weir_binary.run, weir_binary.binary, weir_binary.bound
 
 local T = 10
 
@@ -208,14 +209,14 @@ describe("reuse_port", function()
     local first = assert(weir.listen("127.0.0.1:0", { reuse_port = true }, hello))
     local address, workers = first:address(), {}
     for i = 1, 3 do
-      workers[i] = assert(weir.process({ binary, "-e", ([[
+      workers[i] = assert(weir.process(bound({ binary, "-e", ([[
         weir.listen(%q, { reuse_port = true }, function(stream)
           stream:write("worker %d")
           stream:close()
         end)
         print("ready")
         io.stdout:flush()
-      ]]):format(address, i) }))
+      ]]):format(address, i) })))
     end
     for _, worker in ipairs(workers) do assert.equal("ready\n", worker.stdout:read_until("\n", { timeout = T })) end
     first:close()
@@ -542,14 +543,14 @@ end
 
 describe("at the descriptor limit", function()
   it("a listener uses no CPU, says so once an episode, and serves everybody", function()
-    local server = assert(weir.process({ "sh", "-c", 'ulimit -n 24; exec "$0" -e "$1"', binary, [[
+    local server = assert(weir.process(bound({ "sh", "-c", 'ulimit -n 24; exec "$0" -e "$1"', binary, [[
       local listener = weir.listen("127.0.0.1:0", function(stream)
         stream:write(stream:read_until("\n"))
         stream:close()
       end)
       print(listener:address())
       io.stdout:flush()
-    ]] }))
+    ]] })))
     local address = server.stdout:read_until("\n", { inclusive = false, timeout = T })
     for _ = 1, 2 do
       local clients, tasks = {}, {}

@@ -112,7 +112,7 @@ describe("over TLS", function()
   local certificates, folder, server, client, address
 
   local function start(...)
-    return assert(weir.process({ shell.binary, ... }, { stderr = "inherit" }))
+    return assert(weir.process(shell.bound({ shell.binary, ... }), { stderr = "inherit" }))
   end
 
   local function line_of(process)

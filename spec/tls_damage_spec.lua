@@ -27,8 +27,8 @@ local SERVER = [[
 local function with_server(version, f)
   local folder = shell.folder({ ["server.lua"] = SERVER })
   local pair = peers.certificates().ec
-  local server = assert(weir.process({ shell.binary, folder .. "/server.lua", pair.cert, pair.key,
-    version }, { stdin = "null", stderr = "null" }))
+  local server = assert(weir.process(shell.bound({ shell.binary, folder .. "/server.lua", pair.cert,
+    pair.key, version }), { stdin = "null", stderr = "null" }))
   local good, message = pcall(function()
     f(assert(server.stdout:read_until("\n", { timeout = LIMIT, inclusive = false })))
   end)

@@ -125,8 +125,8 @@ describe("60 failing handshakes", function()
     certificates = support.certificates()
     make_strangers()
     folder = shell.folder({ ["server.lua"] = SERVER })
-    server = assert(weir.process({ shell.binary, folder .. "/server.lua", certificates.root.cert,
-      certificates.ec.cert, certificates.ec.key }))
+    server = assert(weir.process(shell.bound({ shell.binary, folder .. "/server.lua",
+      certificates.root.cert, certificates.ec.cert, certificates.ec.key })))
     address = assert(server.stdout:read_until("\n", { timeout = LIMIT, inclusive = false }))
   end)
 

@@ -9,7 +9,7 @@ local running = {}
 
 --- Starts a program that kill_all ends; returns its process.
 function M.start_other(argv)
-  local process = assert(weir.process(argv))
+  local process = assert(weir.process(weir_binary.bound(argv)))
   running[#running + 1] = process
   return process
 end

@@ -35,9 +35,9 @@ function M.start()
   local port = ports.hold()
   file:write((CONFIGURATION:gsub("%%s", folder):gsub("PORT", port)))
   file:close()
-  local process = assert(weir.process({
+  local process = assert(weir.process(weir_binary.bound({
     "sh", "-c", "PATH=$PATH:/usr/sbin exec nginx -p \"$0\" -c \"$0/nginx.conf\"",
-    folder }, { stdin = "null", stdout = "null", stderr = "null" }))
+    folder }), { stdin = "null", stdout = "null", stderr = "null" }))
   await("unix:" .. folder .. "/socket")
   ports.release(port)
   return {

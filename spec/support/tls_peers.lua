@@ -82,7 +82,7 @@ function M.serve(argv, options)
   options = options or {}
   local port, list = options.port or ports.hold(), {}
   for i, word in ipairs(argv) do list[i] = (word:gsub("PORT", port)) end
-  local process = assert(weir.process(list,
+  local process = assert(weir.process(shell.bound(list),
     { stdout = options.stdout or "null", stderr = "null" }))
   local address = "127.0.0.1:" .. port
   local probe

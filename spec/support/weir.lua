@@ -21,6 +21,12 @@ end
 -- The shell that popen starts is a child of this weir.
 M.binary = read_all(io.popen("readlink /proc/$PPID/exe")):gsub("\n$", "")
 
+--- The command of the list argv, asked to end when this weir ends, however it
+--- does, be it in the midst of a spec (Linux).
+function M.bound(argv)
+  return { "setpriv", "--pdeathsig", "TERM", unpack(argv) }
+end
+
 --- A new folder with `files`, a map of names to contents; its path.
 function M.folder(files)
   local path = read_all(io.popen("mktemp -d")):gsub("\n$", "")
