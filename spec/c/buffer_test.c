@@ -89,9 +89,28 @@ static void test_reclaims(void)
     buffer_free(&buffer);
 }
 
+/* A few bytes must not hold the block that millions came in. */
+static void test_gives_up_large_blocks(void)
+{
+    struct buffer buffer = {0};
+    size_t size = (size_t) 16 << 20;
+    memset(buffer_reserve(&buffer, size), 'x', size);
+    buffer_commit(&buffer, size);
+    buffer_consume(&buffer, size / 2);
+    CHECK(buffer.capacity >= size);
+    buffer_consume(&buffer, size / 2 - 3);
+    CHECK(buffer.capacity < 100);
+    CHECK(buffer_length(&buffer) == 3 &&
+          !memcmp(buffer_data(&buffer), "xxx", 3));
+    buffer_append(&buffer, "yz", 2);
+    CHECK(!memcmp(buffer_data(&buffer), "xxxyz", 5));
+    buffer_free(&buffer);
+}
+
 int main(void)
 {
     test_random();
     test_reclaims();
+    test_gives_up_large_blocks();
     return failures > 0;
 }

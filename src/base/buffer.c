@@ -74,9 +74,12 @@ void buffer_prepend(struct buffer *buffer, const void *data, size_t size)
 
 void buffer_consume(struct buffer *buffer, size_t size)
 {
+    bool hollow = buffer_is_hollow_after(buffer, size);
     buffer->start += size;
     if (buffer->start == buffer->end)
         buffer_free(buffer);
+    else if (hollow)
+        rehouse(buffer, 0, buffer_length(buffer));
 }
 
 void buffer_free(struct buffer *buffer)

@@ -2,11 +2,16 @@
  *
  * An empty buffer holds no memory. Consumed bytes at the front are reclaimed:
  * the memory held stays within twice the most that was unconsumed at once
- * (plus one reservation). Nothing here knows what the bytes mean. */
+ * (plus one reservation), and a large block is given up when little is left in
+ * it. Nothing here knows what the bytes mean. */
 #ifndef WEIR_BUFFER_H
 #define WEIR_BUFFER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* A block of this many bytes is large. */
+#define BUFFER_LARGE ((size_t) 256 * 1024)
 
 struct buffer {
     char *memory;
@@ -34,6 +39,16 @@ void buffer_append(struct buffer *buffer, const void *data, size_t size);
 
 /* Puts bytes back in front of the first one. */
 void buffer_prepend(struct buffer *buffer, const void *data, size_t size);
+
+/* Would dropping `size` bytes leave a large block mostly empty? At least three
+ * times as many bytes have been consumed then as moving the rest moves. */
+static inline bool buffer_is_hollow_after(const struct buffer *buffer,
+                                          size_t size)
+{
+    size_t left = buffer_length(buffer) - size;
+    return buffer->capacity >= BUFFER_LARGE &&
+           (buffer->start + size) / 3 >= left;
+}
 
 /* Drops `size` bytes from the front; an emptied buffer frees its memory. */
 void buffer_consume(struct buffer *buffer, size_t size);

@@ -38,6 +38,9 @@ const char *stream_take(struct stream *stream, const struct match *match,
         stream_place_keep(stream, &fresh);
         return NULL;
     }
+    /* A large block is not kept until the next take: nobody knows when. */
+    if (buffer_is_hollow_after(&stream->input, found->size))
+        return NULL;
     consume(stream, match, found->size);
     if (stream->watched)
         stream_settle(stream);
