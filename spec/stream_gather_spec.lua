@@ -104,6 +104,12 @@ transports.each("a queue", function(pair, kind)
     os.remove(path)
   end)
 
+  it("takes what table.pack made as the list that it is", function()
+    a:write({ n = 3, "a", "b", 3 })
+    a:write({ n = 0 })
+    assert.equal("ab3", b:read_bytes(3, SOON))
+  end)
+
   it("writes numbers as tostring does, bytes as they are", function()
     a:write({ 0, -0.5, 1e15, 1e100, 2 ^ 53, "\0\r\n\255" })
     local expected = table.concat({ 0, -0.5, 1e15, 1e100, 2 ^ 53 }) .. "\0\r\n\255"

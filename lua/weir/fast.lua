@@ -40,7 +40,7 @@ core.methods_in_c = { read_until = read_until, read_bytes = read_bytes,
   read_frame = read_frame, write = write }
 
 local deliver, getmetatable = core.deliver, getmetatable
-local select, type = select, type
+local next, select, type = next, select, type
 
 local PIECES, LONG = 8, 4096
 
@@ -93,7 +93,8 @@ end
 -- A short, plain list of strings, all at once.
 local function put_list(self, list)
   local count, pieces = #list, fast.pieces
-  if count > PIECES or getmetatable(list) then return false end
+  if count > PIECES or count == 0 or getmetatable(list) then return false end
+  if next(list, count) ~= nil then return false end
   for i = 1, count do
     local text = list[i]
     if type(text) ~= "string" or #text >= LONG then return false end

@@ -265,3 +265,23 @@ int argument_fd(lua_State *L, int index)
 {
     return (int) argument_whole(L, index, 0, INT_MAX);
 }
+
+void argument_list(lua_State *L, int index, int count, const char *name)
+{
+    luaL_checkstack(L, 4, name);
+    if (count > 0)
+        lua_pushinteger(L, count);
+    else
+        lua_pushnil(L);
+    while (lua_next(L, index)) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) == LUA_TNUMBER)
+            call_error(L, "%s: nil at %d of the list", name, count + 1);
+        if (lua_type(L, -1) != LUA_TSTRING ||
+            strcmp(lua_tostring(L, -1), "n") != 0)
+            call_error(L, "%s: a list expected, got a table with the key %s",
+                       name,
+                       lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
+                                                      : luaL_typename(L, -1));
+    }
+}

@@ -44,6 +44,10 @@ const char *options_string(lua_State *L, int index, const char *key,
 double argument_seconds(lua_State *L, int index);
 uint64_t argument_whole(lua_State *L, int index, uint64_t least, uint64_t most);
 bool argument_boolean(lua_State *L, int index);
+/* Raises unless the table at `index`, an absolute one, has nothing but its
+ * `count` first items (and `n`, as table.pack sets it): what stands behind a
+ * nil would be lost in silence. */
+void argument_list(lua_State *L, int index, int count, const char *name);
 /* A descriptor number. */
 int argument_fd(lua_State *L, int index);
 

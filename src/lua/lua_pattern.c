@@ -167,6 +167,7 @@ static struct pattern *delimiter_list(lua_State *L, int index)
     int count = (int) lua_objlen(L, index);
     if (count == 0 || count > MOST_DELIMITERS)
         argument_error(L, index, "a list of 1 to 10000 delimiters expected");
+    argument_list(L, index, count, "delimiters");
     push_list_key(L, index, count);
     int key = lua_gettop(L);
     struct pattern *pattern = cache_get(L, &lists, key);

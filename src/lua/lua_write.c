@@ -123,6 +123,7 @@ static uint64_t measure(lua_State *L, int index, int depth)
     luaL_checkstack(L, 4, "write: lists nested too deep");
     uint64_t total = 0;
     int count = (int) lua_objlen(L, index);
+    argument_list(L, index, count, "write");
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, index, i);
         total += measure(L, lua_gettop(L), depth + 1);
