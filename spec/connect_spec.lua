@@ -57,6 +57,20 @@ describe("connect", function()
     end)
   end
 
+  it("calls a unix peer that has no name by the stream's id", function()
+    local got = weir.channel(1)
+    local listener = assert(weir.listen("unix:@" .. os.tmpname(), function(stream) got:put(stream) end))
+    local client = assert(weir.connect(listener:address()))
+    local server = got:get({ timeout = T })
+    assert.matches("^weir.stream #%d+ %(unix, open%)$", tostring(server))
+    assert.equal("unix:", server:peer_address())
+    client:close()
+    local _, message = server:read_bytes(1, { timeout = T })
+    assert.equal("read_bytes stream #" .. server:id() .. ": End of file", message)
+    server:close()
+    listener:close()
+  end)
+
   it("takes unix:/path and unix:@abstract", function()
     local path = os.tmpname()
     for _, address in ipairs({ "unix:" .. path .. ".sock", "unix:@" .. path,

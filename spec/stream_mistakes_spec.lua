@@ -45,6 +45,8 @@ transports.each("mistakes", function(pair)
     raises("#1 to 'read_until' %(empty delimiter%)", function() local _ = b:read_until({ "a", "", "b" }) end)
     raises("'lines' %(empty delimiter%)", function() local _ = b:lines("") end)
     raises("a list of 1 to", function() local _ = b:read_until({}) end)
+    raises("delimiters: nil at 2 of the list", function() local _ = b:read_until({ "a", nil, "b" }) end)
+    raises("delimiters: nil at 2 of the list", function() local _ = b:lines({ "a", nil, "b" }) end)
     for _, wrong in ipairs({ 5, true, print }) do
       raises("delimiter %(a string, or a list of them%) expected", function() local _ = b:read_until(wrong) end)
       raises("a list of strings expected", function() local _ = b:read_until({ "a", wrong }) end)
@@ -174,6 +176,10 @@ transports.each("mistakes", function(pair)
       raises("got %w+ in the list", function() local _ = a:write({ "x", { wrong } }) end)
     end
     raises("got nil", function() local _ = a:write(nil, {}) end)
+    raises("write: nil at 2 of the list", function() local _ = a:write({ "a", nil, "b" }) end)
+    raises("nil .*the list", function() local _ = a:write({ "a", { "b", "c", nil, 4 } }) end)
+    raises("write: a list expected, got a table with the key x", function() local _ = a:write({ x = "b" }) end)
+    raises("got a table with the key boolean", function() local _ = a:write({ "a", [true] = "b" }) end)
     local endless = {}
     endless[1] = endless
     raises("nested more than", function() local _ = a:write(endless) end)
@@ -220,11 +226,16 @@ describe("stream options", function()
         end
       end
       for _, wrong in ipairs({ 0, true, {} }) do
-        raises("bad option 'source' %(a string expected, got ", function() local _ = make({ source = wrong }) end)
+        if make ~= weir.pair then
+          raises("bad option 'source' %(a string expected, got ", function() local _ = make({ source = wrong }) end)
+        end
       end
       raises("unknown option 'max_bufer_size' %(known: .*max_buffer_size", function()
         local _ = make({ max_bufer_size = 1 }) end)
     end)
+    for _, name in ipairs({ "tls", "source" }) do
+      raises("weir.pair: unknown option '" .. name .. "'", function() local _ = weir.pair({ [name] = "x" }) end)
+    end
     raises("'pair' %(options %(a table%) expected", function() local _ = weir.pair(5) end)
     raises("'stream' %(options %(a table%) expected", function() local _ = weir.stream(nil, 5) end)
     raises("a whole number, 0 or more, expected", function() local _ = weir.stream("x") end)

@@ -43,7 +43,9 @@ struct lua_stream *lua_stream_check(lua_State *L, int index)
 void lua_stream_set_peer(struct lua_stream *box, const char *peer)
 {
     free(box->peer);
-    box->peer = peer && *peer ? memory_copy(peer, strlen(peer)) : NULL;
+    /* A unix socket that is not bound has no name to be called by. */
+    bool named = peer && *peer && strcmp(peer, "unix:") != 0;
+    box->peer = named ? memory_copy(peer, strlen(peer)) : NULL;
 }
 
 void lua_stream_target(struct lua_stream *box, char *text, size_t size)
@@ -369,12 +371,17 @@ void lua_stream_options(lua_State *L, int index,
 
 static const char *const option_names[] = {STREAM_OPTION_NAMES, NULL};
 
+/* A pair is connected from the start, and in the clear: start_tls is what
+ * encrypts it. */
+static const char *const pair_option_names[] = {PAIR_OPTION_NAMES, NULL};
+
 static void open_options(lua_State *L, int index, const char *name,
+                         const char *const known[],
                          struct lua_stream_options *options)
 {
     bool given = argument_options(L, index);
     if (given)
-        options_check(L, index, option_names, name);
+        options_check(L, index, known, name);
     lua_stream_options(L, given ? index : 0, options);
 }
 
@@ -387,7 +394,7 @@ static int weir_stream(lua_State *L)
     int index = lua_istable(L, 1) ? 1 : 2;
     bool around = !lua_isnoneornil(L, 1) && index == 2;
     int fd = around ? argument_fd(L, 1) : -1;
-    open_options(L, index, "weir.stream", &options);
+    open_options(L, index, "weir.stream", option_names, &options);
     if (around && fcntl(fd, F_GETFL) < 0) {
         int error = errno;
         lua_pushfstring(L, "stream fd:%d: %s", fd, error_text(error));
@@ -414,7 +421,7 @@ static int weir_pair(lua_State *L)
 {
     struct lua_stream_options options;
     int fds[2];
-    open_options(L, 1, "weir.pair", &options);
+    open_options(L, 1, "weir.pair", pair_option_names, &options);
     if (net_pair(fds) < 0) {
         int error = errno;
         lua_pushfstring(L, "pair: %s", error_text(error));

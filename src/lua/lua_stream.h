@@ -39,10 +39,11 @@ struct lua_stream_options {
 };
 
 /* The names of the stream options, for lists of known ones. */
-#define STREAM_OPTION_NAMES \
+#define PAIR_OPTION_NAMES \
     "max_buffer_size", "read_chunk_size", "max_write_buffer_size", \
         "high_water", "half_open", "timeout", "connect_timeout", "nodelay", \
-        "keepalive", "tls", "source"
+        "keepalive"
+#define STREAM_OPTION_NAMES PAIR_OPTION_NAMES, "tls", "source"
 
 /* Reads the stream options of the table at `index` (0: none); raises. */
 void lua_stream_options(lua_State *L, int index,
