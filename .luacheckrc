@@ -2,6 +2,7 @@ std = "luajit"
 max_line_length = 80
 read_globals = { "weir" }
 files["spec"] = { std = "luajit+busted" }
+files["scripts/examples/*_spec.lua"] = { std = "luajit+busted" }
 files["lua/weir/coroutine.lua"] = { globals = { "coroutine" } }
 
 -- Specs and benchmarks quote what goes over the wire, line by line.
