@@ -215,6 +215,12 @@ void options_help(FILE *file)
           "--help)\n"
           "  -v, --version      print the version\n"
           "  -h, --help         print this\n"
-          "  --                 end of weir's options\n",
+          "  --                 end of weir's options\n"
+          "\n"
+          "  weir -e 'print(weir.connect(\"tls://example.com:443\"))'\n"
+          "  printf 'print(weir.version)' | weir\n"
+          "\n"
+          "man weir says more; the README and doc/reference say what scripts "
+          "can do.\n",
           file);
 }
