@@ -47,6 +47,24 @@ describe("the README", function()
     assert.is_true(count > 0)
   end)
 
+  it("has Lua examples that run", function()
+    for code in read("README.md"):gmatch("\n```lua\n(.-)\n```") do
+      if not code:find("^it%(") then
+        assert.same({ "", 0 }, { select(2, weir_binary.run({ "-e", code })) })
+      end
+    end
+  end)
+
+  it("has commands that parse", function()
+    local count = 0
+    local text = read("README.md") .. read("doc/weir.1"):gsub("\\%-", "-"):gsub("\\e", "\\")
+    for code in text:gmatch("weir %-e '(.-)'") do
+      assert(loadstring(code))
+      count = count + 1
+    end
+    assert.equal(7, count)
+  end)
+
   it("names files and folders that exist", function()
     local text = read("README.md")
     for path in text:gmatch("%f[%w]([a-z]+/[%w_./]*%w)") do
