@@ -77,12 +77,31 @@ end
 
 describe("the reference", function()
   it("has every name that there is", function()
-    local text = output_of("cat doc/reference/*.md")
+    local text = output_of("cat doc/reference/[a-z]*.md")
     local missing = {}
     for _, name in ipairs(public_names()) do
       if not text:find(name, 1, true) then missing[#missing + 1] = name end
     end
     assert.same({}, missing)
+  end)
+
+  it("has an index whose links lead somewhere", function()
+    local index, headings = output_of("cat doc/reference/README.md"), {}
+    for page in index:gmatch("%]%((%w+%.md)") do
+      for heading in output_of("cat doc/reference/" .. page):gmatch("\n#+ ([^\n]*)") do
+        headings[page .. "#" .. heading:lower():gsub("[^%w_ -]", ""):gsub(" ", "-")] = true
+      end
+    end
+    for target in index:gmatch("%]%((%w+%.md#[^)]*)%)") do assert.is_true(headings[target], target) end
+  end)
+
+  it("has an index of the names that it describes", function()
+    local index = output_of("cat doc/reference/README.md")
+    for heading in output_of("cat doc/reference/[a-z]*.md"):gmatch("\n## (%l[^\n]*)") do
+      for name in heading:gmatch("[%w.:_]+") do
+        assert.truthy(index:find(name, 1, true), name)
+      end
+    end
   end)
 
   for path in output_of("ls doc/reference/*.md"):gmatch("[^\n]+") do
