@@ -128,6 +128,18 @@ static enum match_answer check_size(const struct match *match,
     return MATCH_FOUND;
 }
 
+bool match_frame_length(const struct match *match, const char *data,
+                        size_t length, uint64_t *payload)
+{
+    struct header header = {0};
+    size_t wanted;
+    const char *detail;
+    enum match_answer answer = read_header(match, (const unsigned char *) data,
+                                           length, &header, &wanted, &detail);
+    *payload = header.payload;
+    return answer == MATCH_FOUND;
+}
+
 enum match_answer frame_find(const struct match *match, const char *data,
                              size_t length, struct match_found *found,
                              size_t *wanted, const char **detail)

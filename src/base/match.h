@@ -73,6 +73,10 @@ struct match {
     struct pattern *pattern; /* for UNTIL and REGEX */
 };
 
+/* Of MATCH_FRAME: is all of the prefix among these bytes? Then what it says. */
+bool match_frame_length(const struct match *match, const char *data,
+                        size_t length, uint64_t *payload);
+
 /* What was found, as offsets into the bytes that were given. */
 struct match_found {
     size_t size;       /* to consume */

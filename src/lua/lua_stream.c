@@ -98,18 +98,32 @@ void lua_stream_describe(struct stream *stream, char *text, size_t size)
         snprintf(text, size, "a stream");
 }
 
+/* ": its length is 1195725856", for who expected another prefix. */
+static void describe_frame(struct stream *stream, const char *name, char *text,
+                           size_t size)
+{
+    uint64_t length;
+    text[0] = '\0';
+    if (strcmp(name, "read_frame") == 0 && stream->match.kind == MATCH_FRAME &&
+        match_frame_length(&stream->match, buffer_data(&stream->input),
+                           buffer_length(&stream->input), &length))
+        snprintf(text, size, ": its length is %llu",
+                 (unsigned long long) length);
+}
+
 char *lua_stream_message(struct lua_stream *box, const char *name, int error)
 {
-    char target[NET_TEXT];
+    char target[NET_TEXT], frame[48];
     struct stream *stream = box->stream;
     size_t left = buffer_length(&stream->input);
     lua_stream_target(box, target, sizeof target);
+    describe_frame(stream, name, frame, sizeof frame);
     if (error == ERROR_EOF && left > 0)
         return memory_format("%s %s: %s (%zu bytes stay in the buffer)", name,
                              target, error_text(error), left);
     if (error == EMSGSIZE)
-        return memory_format("%s %s: it is longer than max (%zu bytes)", name,
-                             target, stream->match.max);
+        return memory_format("%s %s: it is longer than max (%zu bytes)%s", name,
+                             target, stream->match.max, frame);
     bool writes = strcmp(name, "write") == 0 || strcmp(name, "send_file") == 0;
     if (error == ENOBUFS && writes)
         return memory_format(
@@ -119,8 +133,9 @@ char *lua_stream_message(struct lua_stream *box, const char *name, int error)
             (unsigned long long) stream->options->max_write_buffer_size);
     if (error == ENOBUFS)
         return memory_format("%s %s: it does not fit into max_buffer_size "
-                             "(%zu bytes)",
-                             name, target, stream->options->max_buffer_size);
+                             "(%zu bytes)%s",
+                             name, target, stream->options->max_buffer_size,
+                             frame);
     return memory_format("%s %s: %s", name, target,
                          stream_reason(stream, error));
 }
