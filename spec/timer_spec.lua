@@ -187,6 +187,20 @@ describe("defer", function()
   end)
 end)
 
+it("a timer cancelled in the turn that it expires in is not called", function()
+  local called, timers = 0, {}
+  for i = 1, 2 do
+    timers[i] = weir.after(0.001, function()
+      called = called + 1
+      timers[3 - i]:cancel()
+    end)
+  end
+  local until_then = weir.now() + 0.002
+  while weir.now() < until_then do end
+  weir.sleep(0.005)
+  assert.equal(1, called)
+end)
+
 describe("the clocks", function()
   it("are monotonic seconds and wall-clock seconds", function()
     local first = weir.now()

@@ -27,6 +27,23 @@ local function take(fd)
 end
 
 describe("a watch", function()
+  it("that another one's call cancels is not called any more", function()
+    local reader, writer = pipe()
+    local called, first, second = 0, nil, nil
+    local function count()
+      called = called + 1
+      first:cancel()
+      second:cancel()
+    end
+    first = weir.watch(reader, "r", count)
+    second = weir.watch(reader, "r", count)
+    C.write(writer, "x", 1)
+    weir.sleep(0.005)
+    assert.equal(1, called)
+    C.close(reader)
+    C.close(writer)
+  end)
+
   it("tells when another library's descriptor is readable", function()
     local reader, writer = pipe()
     local got = weir.channel(1)

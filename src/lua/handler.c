@@ -13,6 +13,7 @@ static int reference(lua_State *L, int index)
 void handler_set(lua_State *L, struct handler *handler, int object,
                  int function)
 {
+    list_init(&handler->calls);
     handler->object = reference(L, object);
     handler->function = reference(L, function);
     handler->context = context_retain(context_current());
@@ -36,5 +37,17 @@ struct task *handler_start(struct handler *handler, int count)
     context_enter(handler->context);
     struct task *task = task_start(L, count, NULL, false);
     context_enter(NULL);
+    list_insert(&handler->calls, &task->op.link);
     return task;
+}
+
+void handler_drop(struct handler *handler)
+{
+    for (struct list *link; (link = list_pop(&handler->calls));)
+        task_drop(list_entry(link, struct task, op.link));
+}
+
+void handler_forget(struct handler *handler)
+{
+    list_remove(&handler->calls);
 }

@@ -6,13 +6,16 @@
 
 #include <lua.h>
 
+#include "base/list.h"
+
 struct context;
 struct task;
 
 struct handler {
     struct context *context;
-    int object;   /* registry references: the handle, kept while set; */
-    int function; /* the function */
+    int object;        /* registry references: the handle, kept while set; */
+    int function;      /* the function */
+    struct list calls; /* struct task, by op.link: those not yet begun */
 };
 
 /* Registers the function at `function` for the handle at `object`. */
@@ -23,5 +26,10 @@ void handler_clear(struct handler *handler);
 
 /* Starts the function with the top `count` values of task_state(). */
 struct task *handler_start(struct handler *handler, int count);
+
+/* Takes back the calls that have not begun. */
+void handler_drop(struct handler *handler);
+/* Leaves them to themselves: the handler is about to be freed. */
+void handler_forget(struct handler *handler);
 
 #endif

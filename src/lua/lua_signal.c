@@ -95,6 +95,7 @@ static int signal_cancel(lua_State *L)
     struct signal_handler *self = check_handle(L);
     signal_watch_stop(&self->watch);
     handler_clear(&self->handler);
+    handler_drop(&self->handler);
     return 0;
 }
 

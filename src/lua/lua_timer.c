@@ -166,7 +166,9 @@ static int weir_every(lua_State *L)
 
 static int timer_cancel(lua_State *L)
 {
-    timer_clear(check_timer(L));
+    struct timer *timer = check_timer(L);
+    timer_clear(timer);
+    handler_drop(&timer->handler);
     return 0;
 }
 
@@ -191,7 +193,9 @@ static int timer_unref(lua_State *L)
 
 static int timer_collect(lua_State *L)
 {
-    timer_clear(check_timer(L));
+    struct timer *timer = check_timer(L);
+    timer_clear(timer);
+    handler_forget(&timer->handler);
     return 0;
 }
 

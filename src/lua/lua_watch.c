@@ -172,6 +172,7 @@ static int watch_cancel(lua_State *L)
 {
     struct watch *watch = check_watch(L);
     watch->active = false;
+    handler_drop(&watch->handler);
     watch_settle(watch);
     return 0;
 }

@@ -44,6 +44,7 @@ struct task *task_new(void)
     }
     task->id = ++scheduler.last_id;
     list_init(&task->ready);
+    list_init(&task->op.link);
     list_init(&task->joins);
     list_init(&task->hooks);
     list_insert(&scheduler.tasks, &task->all);
@@ -155,6 +156,12 @@ static void task_ended(struct task *task, bool raised)
         task_free(task);
 }
 
+void task_drop(struct task *task)
+{
+    list_remove(&task->ready);
+    task_ended(task, false);
+}
+
 /* --- running -------------------------------------------------------------- */
 
 /* What it yielded for fairness are the results that it goes on with, in the
@@ -175,6 +182,7 @@ static void task_run(struct task *task)
     if (task->L == NULL && !task_begin(task))
         return;
     lua_State *L = task->L;
+    list_remove(&task->op.link);
     scheduler.current = task;
     task->state = TASK_RUNNING;
     task->cancelling = false;

@@ -121,6 +121,8 @@ void task_free(struct task *task);
 void task_ready(struct task *task);
 void task_next_turn(struct task *task);
 bool task_runnable(void);
+/* Ends one that nobody has a handle of before it has begun. */
+void task_drop(struct task *task);
 /* Fails what it waits in, or marks it to fail (R25). */
 void task_cancel(struct task *task);
 /* The task whose handle is at `index`; NULL if that is something else. */
