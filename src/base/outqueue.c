@@ -6,13 +6,14 @@
 #include "base/memory.h"
 
 enum chunk_kind { CHUNK_COPY, CHUNK_REFER, CHUNK_FILE };
+enum chunk_room { ROOM_SMALL, ROOM_LARGE, ROOM_OTHER };
 
 struct outqueue_chunk {
     struct outqueue_chunk *next;
     uint64_t size; /* bytes that wait */
     enum chunk_kind kind;
-    bool large; /* has NEXT_CHUNK bytes of room */
-    int fd;     /* CHUNK_FILE: these bytes of this file */
+    enum chunk_room kept; /* where it goes when it is free */
+    int fd;               /* CHUNK_FILE: these bytes of this file */
     off_t offset;
     const char *data; /* else: these */
     size_t room;      /* CHUNK_COPY: free bytes behind them */
@@ -26,37 +27,48 @@ struct outqueue_chunk {
  * and have nothing queued when they write. malloc(3) is quick up to 1 KiB. */
 enum { FIRST_CHUNK = 1024 - sizeof(struct outqueue_chunk), NEXT_CHUNK = 16384 };
 
-/* Large chunks that are free: malloc(3) would hand their memory back to the
- * system, and get it again, in each turn in which many streams write much.
- * Sanitizers are to see each of them end. */
+/* Chunks that are free: in a turn in which many streams write, malloc(3) has
+ * few at hand for the small ones, and takes the large ones' memory from the
+ * system and gives it back. Sanitizers are to see each of them end. */
 #ifdef WEIR_SANITIZE
 enum { MOST_SPARE = 0 };
 #else
 enum { MOST_SPARE = 64 };
 #endif
 
-static struct outqueue_chunk *spare;
-static int spare_count;
+static struct {
+    struct outqueue_chunk *first;
+    int count;
+} spare[ROOM_OTHER];
+
+static enum chunk_room room_of(size_t bytes)
+{
+    if (bytes == FIRST_CHUNK)
+        return ROOM_SMALL;
+    return bytes == NEXT_CHUNK ? ROOM_LARGE : ROOM_OTHER;
+}
 
 static struct outqueue_chunk *take_chunk(size_t bytes)
 {
-    if (bytes != NEXT_CHUNK || !spare)
+    enum chunk_room room = room_of(bytes);
+    if (room == ROOM_OTHER || !spare[room].first)
         return memory_resize(NULL, sizeof(struct outqueue_chunk) + bytes);
-    struct outqueue_chunk *chunk = spare;
-    spare = chunk->next;
-    spare_count--;
+    struct outqueue_chunk *chunk = spare[room].first;
+    spare[room].first = chunk->next;
+    spare[room].count--;
     return chunk;
 }
 
 static void give_chunk(struct outqueue_chunk *chunk)
 {
-    if (!chunk->large || spare_count >= MOST_SPARE) {
+    enum chunk_room room = chunk->kept;
+    if (room == ROOM_OTHER || spare[room].count >= MOST_SPARE) {
         free(chunk);
         return;
     }
-    chunk->next = spare;
-    spare = chunk;
-    spare_count++;
+    chunk->next = spare[room].first;
+    spare[room].first = chunk;
+    spare[room].count++;
 }
 
 /* Frees chunks that are in no queue any more. What `release` calls may use
@@ -90,7 +102,7 @@ static struct outqueue_chunk *new_chunk(enum chunk_kind kind, uint64_t size,
 {
     struct outqueue_chunk *chunk = take_chunk(bytes);
     *chunk = (struct outqueue_chunk){
-        .kind = kind, .size = size, .large = bytes == NEXT_CHUNK};
+        .kind = kind, .size = size, .kept = room_of(bytes)};
     return chunk;
 }
 
