@@ -262,6 +262,18 @@ describe("the command line", function()
     assert.equal(130, status)
   end)
 
+  it("passes thousands of arguments on", function()
+    local function with(count)
+      local pipe = io.popen(("echo 'print(select(\"#\", ...), (select(-1, ...)))' | %s - $(seq %d) 2>&1")
+        :format(weir.binary, count))
+      local out = pipe:read("*a")
+      pipe:close()
+      return out
+    end
+    assert.equal("20000\t20000\n", with(20000))
+    assert.equal("weir: 20001 arguments, at most 20000 expected\n", with(20001))
+  end)
+
   it("takes a status from 0 to 255, and no other for it", function()
     for _, wrong in ipairs({ "256", "-1", "1.5", "0/0", "'x'", "{}" }) do
       local _, err, status = weir.run({ "-e", "print(weir.exit(" .. wrong .. "))" })

@@ -62,6 +62,16 @@ static void set_arguments(lua_State *L, const struct options *options)
     lua_setglobal(L, "arg");
 }
 
+/* All of the table at 1: unpack takes 8,000 at most. LuaJIT's stack grows as
+ * values are pushed. */
+static int push_all(lua_State *L)
+{
+    int count = (int) lua_objlen(L, 1);
+    for (int i = 1; i <= count; i++)
+        lua_rawgeti(L, 1, i);
+    return count;
+}
+
 /* What lua/weir/main.lua does: {{module = "x"} or {chunk = "x"}, …}. */
 static void push_actions(lua_State *L, const struct options *options)
 {
@@ -77,7 +87,9 @@ static void push_actions(lua_State *L, const struct options *options)
 
 static void push_plan(lua_State *L, const struct options *options)
 {
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
+    lua_pushcfunction(L, push_all);
+    lua_setfield(L, -2, "unpack");
     push_actions(L, options);
     lua_setfield(L, -2, "actions");
     lua_pushstring(L, options->test ? NULL : options->script);

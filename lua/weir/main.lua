@@ -51,10 +51,20 @@ local function run_action(action)
   loaded(loadstring(action.chunk, "=(-e)"))()
 end
 
+-- As many arguments as fit on a script's stack, with room to work.
+local MOST = 20000
+
+local function arguments(plan)
+  if #arg > MOST then
+    fail(("%d arguments, at most %d expected"):format(#arg, MOST))
+  end
+  return plan.unpack(arg)
+end
+
 return function(plan)
   if plan.script and plan.script ~= "-" then search_beside(plan.script) end
   for _, action in ipairs(plan.actions) do run_action(action) end
   if plan.test then return require("weir.test").run() end
-  if plan.script then loaded(load_script(plan.script))(unpack(arg)) end
+  if plan.script then loaded(load_script(plan.script))(arguments(plan)) end
   if plan.interactive then return require("weir.repl").run() end
 end
