@@ -126,7 +126,11 @@ transports.each("memory", function(pair)
   it("read_into that fails gives back what had come, whatever ends it", function()
     local memory = ffi.new("char[100]")
     a:write("ab")
-    assert.equal("ETIMEDOUT", (select(3, b:read_into(memory, 10, { timeout = 0.01 }))))
+    -- On a busy machine nothing may have come by then.
+    for _ = 1, 500 do
+      assert.equal("ETIMEDOUT", (select(3, b:read_into(memory, 10, { timeout = 0.01 }))))
+      if b:buffered() == 2 then break end
+    end
     assert.is_false(b:reading())
     assert.equal("ab", b:peek())
     local code
