@@ -36,15 +36,22 @@ static void connecting_free(struct connecting *connecting)
         connector_cancel(connecting->connector);
     free(connecting->name);
     free(connecting);
-    box->connecting = NULL;
+    lua_stream_opening(box)->connecting = NULL;
     lua_stream_let_go(box);
+}
+
+static struct operation *take_ready(struct lua_stream *box)
+{
+    struct operation *op = box->opening->ready;
+    if (op)
+        lua_stream_opening(box)->ready = NULL;
+    return op;
 }
 
 /* The operation that waits, if one does, ends. */
 static void succeed(struct lua_stream *box)
 {
-    struct operation *op = box->ready;
-    box->ready = NULL;
+    struct operation *op = take_ready(box);
     if (!op)
         return;
     lua_State *to = operation_results(op);
@@ -54,8 +61,7 @@ static void succeed(struct lua_stream *box)
 
 static void fail(struct lua_stream *box, int error, const char *message)
 {
-    struct operation *op = box->ready;
-    box->ready = NULL;
+    struct operation *op = take_ready(box);
     if (op)
         operation_fail(op, error, message);
 }
@@ -66,13 +72,13 @@ static void fail(struct lua_stream *box, int error, const char *message)
  * own result. */
 static void connected(struct lua_stream *box, int fd)
 {
-    if (box->tls != LUA_NOREF) {
-        const char *name = box->connecting->name;
+    if (box->opening->tls != LUA_NOREF) {
+        const char *name = box->opening->connecting->name;
         stream_open(box->stream, fd, lua_tls_client(box, fd, name));
         return;
     }
     succeed(box);
-    connecting_free(box->connecting);
+    connecting_free(box->opening->connecting);
     stream_open(box->stream, fd, NULL);
 }
 
@@ -80,7 +86,7 @@ static void failed(struct lua_stream *box, int error, const char *message)
 {
     char *text = memory_copy(message, strlen(message));
     fail(box, error, text);
-    connecting_free(box->connecting);
+    connecting_free(box->opening->connecting);
     stream_connect_failed(box->stream, error, text);
     free(text);
 }
@@ -106,13 +112,15 @@ static void connector_ended(struct connector *connector, int fd, int error,
 static void ready_failed(struct lua_stream *box, int error)
 {
     char *message;
-    if (!box->ready)
+    if (!box->opening->ready)
         return;
-    if (box->connecting)
-        message = memory_format("connect %s: %s", box->connecting->name,
-                                stream_reason(box->stream, error));
+    if (box->opening->connecting)
+        message =
+            memory_format("connect %s: %s", box->opening->connecting->name,
+                          stream_reason(box->stream, error));
     else
-        message = lua_stream_message(box, box->ready->class->name, error);
+        message =
+            lua_stream_message(box, box->opening->ready->class->name, error);
     fail(box, error, message);
     free(message);
 }
@@ -122,14 +130,14 @@ void lua_connect_ready(struct stream *stream, int error)
 {
     struct lua_stream *box = stream->owner;
     lua_tls_done(box);
-    if (box->listener)
+    if (box->opening->listener)
         lua_listener_ready(box, error);
     if (error)
         ready_failed(box, error);
     else
         succeed(box);
-    if (box->connecting)
-        connecting_free(box->connecting);
+    if (box->opening->connecting)
+        connecting_free(box->opening->connecting);
     else
         lua_stream_let_go(box);
 }
@@ -137,9 +145,9 @@ void lua_connect_ready(struct stream *stream, int error)
 static void cancel_connect(struct operation *op)
 {
     struct lua_stream *box = op->object;
-    box->ready = NULL;
-    if (box->connecting)
-        connecting_free(box->connecting);
+    (void) take_ready(box);
+    if (box->opening->connecting)
+        connecting_free(box->opening->connecting);
     if (box->stream->phase == STREAM_CONNECTING)
         stream_connect_failed(box->stream, ERROR_CLOSED, NULL);
     else
@@ -151,7 +159,7 @@ static void cancel_connect(struct operation *op)
 static void describe_connect(struct operation *op, char *text, size_t size)
 {
     struct lua_stream *box = op->object;
-    const struct connecting *connecting = box->connecting;
+    const struct connecting *connecting = box->opening->connecting;
     char doing[512] = "TLS handshake";
     if (!connecting) {
         lua_stream_target(box, text, size);
@@ -246,7 +254,7 @@ static struct connecting *begin_connecting(lua_State *L, struct lua_stream *box,
     struct connecting *connecting = memory_new(sizeof *connecting);
     connecting->box = box;
     connecting->name = memory_copy(name, strlen(name));
-    box->connecting = connecting;
+    lua_stream_opening(box)->connecting = connecting;
     lua_stream_keep(L, box, 1);
     return connecting;
 }
@@ -254,12 +262,13 @@ static struct connecting *begin_connecting(lua_State *L, struct lua_stream *box,
 static int wait_ready(lua_State *L, struct lua_stream *box, struct call *call)
 {
     double timeout = options_seconds(L, call->options, "connect_timeout",
-                                     box->connect_timeout);
+                                     box->opening->connect_timeout);
     call->timeout = timeout >= 0 ? timeout : call->timeout;
-    box->ready = call_wait(L, call, &connect_class, box->timeout);
-    box->ready->object = box;
+    struct operation *op = call_wait(L, call, &connect_class, box->timeout);
+    op->object = box;
+    lua_stream_opening(box)->ready = op;
     if (box->stream->unref)
-        operation_unref(box->ready, true);
+        operation_unref(op, true);
     return call_suspend(L, call, 1);
 }
 
@@ -280,7 +289,7 @@ static int adopt(lua_State *L, struct lua_stream *box, struct call *call,
         net_format(&peer, text, sizeof text);
     lua_stream_set_peer(box, text);
     standard_adopt(fd);
-    if (box->tls != LUA_NOREF) {
+    if (box->opening->tls != LUA_NOREF) {
         begin_connecting(L, box, lua_tostring(L, 2));
         connected(box, fd);
         return wait_ready(L, box, call);
@@ -295,17 +304,18 @@ static int adopt(lua_State *L, struct lua_stream *box, struct call *call,
 static int prepare_tls(lua_State *L, struct lua_stream *box, struct call *call,
                        const struct net_target *target)
 {
-    bool wanted = target->tls && box->tls == LUA_NOREF;
+    bool wanted = target->tls && box->opening->tls == LUA_NOREF;
     int error = lua_tls_option(L, call->options, wanted, "connect");
     if (error) {
         lua_pushfstring(L, "connect %s: %s", lua_tostring(L, 2),
                         lua_tostring(L, -1));
         return call_fail(L, call, error, lua_tostring(L, -1));
     }
-    free(box->host);
-    box->host = target->kind == TARGET_HOST
-                    ? memory_copy(target->host, strlen(target->host))
-                    : NULL;
+    struct lua_opening *opening = lua_stream_opening(box);
+    free(opening->host);
+    opening->host = target->kind == TARGET_HOST
+                        ? memory_copy(target->host, strlen(target->host))
+                        : NULL;
     if (!lua_isnil(L, -1))
         lua_tls_set(L, box);
     else
@@ -324,7 +334,7 @@ static int begin(lua_State *L, struct lua_stream *box, struct call *call)
     struct net_address source;
     const char *from = options_string(L, call->options, "source", NULL);
     if (!from)
-        from = box->source;
+        from = box->opening->source;
     int refused = call_refused(L, call);
     if (refused)
         return refused;
@@ -396,7 +406,7 @@ static void keep_source(lua_State *L, struct lua_stream *box, int options)
     const char *source = options_string(L, options, "source", &size);
     if (!source)
         return;
-    box->source = memory_copy(source, size);
+    lua_stream_opening(box)->source = memory_copy(source, size);
     lua_pop(L, 1);
 }
 

@@ -40,12 +40,22 @@ struct lua_stream *lua_stream_check(lua_State *L, int index)
 
 /* --- words ---------------------------------------------------------------- */
 
+/* A unix socket that is not bound has no name to be called by. */
+static bool is_name(const char *peer)
+{
+    return peer && *peer && strcmp(peer, "unix:") != 0;
+}
+
+static void free_peer(struct lua_stream *box)
+{
+    if (box->peer != box->first_peer)
+        free(box->peer);
+}
+
 void lua_stream_set_peer(struct lua_stream *box, const char *peer)
 {
-    free(box->peer);
-    /* A unix socket that is not bound has no name to be called by. */
-    bool named = peer && *peer && strcmp(peer, "unix:") != 0;
-    box->peer = named ? memory_copy(peer, strlen(peer)) : NULL;
+    free_peer(box);
+    box->peer = is_name(peer) ? memory_copy(peer, strlen(peer)) : NULL;
 }
 
 void lua_stream_target(struct lua_stream *box, char *text, size_t size)
@@ -160,10 +170,41 @@ void lua_stream_keep(lua_State *L, struct lua_stream *box, int index)
     box->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+static const struct lua_opening opened = {.connect_timeout = -1,
+                                          .tls = LUA_NOREF};
+
+struct lua_opening *lua_stream_opening(struct lua_stream *box)
+{
+    if (box->opening == &opened) {
+        struct lua_opening *opening = memory_new(sizeof *opening);
+        *opening = opened;
+        box->opening = opening;
+    }
+    return (struct lua_opening *) box->opening;
+}
+
+static void free_opening(struct lua_stream *box)
+{
+    if (box->opening == &opened)
+        return;
+    struct lua_opening *opening = lua_stream_opening(box);
+    box->opening = &opened;
+    free(opening->host);
+    free(opening->source);
+    luaL_unref(task_state(), LUA_REGISTRYINDEX, opening->tls);
+    free(opening);
+}
+
 void lua_stream_let_go(struct lua_stream *box)
 {
-    if (box->connecting || box->close_callback != LUA_NOREF || box->shaking)
+    const struct lua_opening *opening = box->opening;
+    if (opening->connecting || box->close_callback != LUA_NOREF ||
+        opening->shaking)
         return;
+    if (!opening->ready && !opening->host && !opening->source &&
+        !opening->listener && opening->tls == LUA_NOREF &&
+        opening->connect_timeout < 0)
+        free_opening(box);
     luaL_unref(task_state(), LUA_REGISTRYINDEX, box->anchor);
     box->anchor = LUA_NOREF;
 }
@@ -208,19 +249,22 @@ struct lua_stream *lua_stream_push(lua_State *L,
                                    const struct lua_stream_options *options,
                                    const char *peer)
 {
-    struct lua_stream *box = lua_newuserdata(L, sizeof *box);
+    size_t size = is_name(peer) ? strlen(peer) + 1 : 0;
+    struct lua_stream *box = lua_newuserdata(L, sizeof *box + size);
     *box = (struct lua_stream){
+        .opening = &opened,
         .close_callback = LUA_NOREF,
         .anchor = LUA_NOREF,
-        .tls = LUA_NOREF,
         .timeout = options->timeout,
-        .connect_timeout = options->connect_timeout,
         .id = ++last_id,
     };
+    if (size > 0)
+        box->peer = memcpy(box->first_peer, peer, size);
+    if (options->connect_timeout >= 0)
+        lua_stream_opening(box)->connect_timeout = options->connect_timeout;
     luaL_getmetatable(L, STREAM_TYPE);
     lua_setmetatable(L, -2);
     box->stream = stream_new(task_loop(), &options->stream, &events, box);
-    lua_stream_set_peer(box, peer);
     return box;
 }
 
@@ -241,10 +285,8 @@ static int stream_collect(lua_State *L)
     context_release(box->close_context);
     box->stream = NULL;
     stream->owner = NULL;
-    free(box->peer);
-    free(box->host);
-    free(box->source);
-    luaL_unref(L, LUA_REGISTRYINDEX, box->tls);
+    free_peer(box);
+    free_opening(box);
     stream_release(stream);
     return 0;
 }
@@ -314,8 +356,8 @@ static int set_unref(lua_State *L, bool unref)
     stream_set_unref(box->stream, unref);
     if (box->read)
         operation_unref(box->read, unref);
-    if (box->ready)
-        operation_unref(box->ready, unref);
+    if (box->opening->ready)
+        operation_unref(box->opening->ready, unref);
     const struct list *waiters = &box->stream->rare->waiters;
     for (struct list *link = waiters->next; link != waiters; link = link->next)
         operation_unref(lua_write_operation(link), unref);

@@ -12,25 +12,33 @@
 struct connecting;   /* lua_connect.c */
 struct lua_listener; /* lua_listener.c */
 
+/* What is known of a stream until it is open, and what clients keep of it. The
+ * others share one of these, which is empty. */
+struct lua_opening {
+    struct operation *ready; /* connect or start_tls, that waits */
+    struct connecting *connecting;
+    char *host;   /* the name that it was connected to */
+    char *source; /* where to connect from; may be NULL */
+    double connect_timeout;
+    struct lua_listener *listener; /* for which a handshake is under way */
+    int tls; /* reference to the TLS context, until the handshake is done */
+    bool shaking; /* it is under way */
+};
+
 /* The userdata: made with `stream` NULL, then filled. */
 struct lua_stream {
     struct stream *stream;
-    struct operation *read;  /* that waits */
-    struct operation *ready; /* connect or start_tls, that waits */
-    struct connecting *connecting;
+    struct operation *read; /* that waits */
+    /* For reading alone: see lua_stream_opening. */
+    const struct lua_opening *opening;
     struct lua_stream *pair; /* the other end, if it is here (R22) */
     struct context *close_context;
     char *peer;     /* its address, in words; may be NULL */
-    char *host;     /* the name that it was connected to */
-    char *source;   /* where to connect from; may be NULL */
     double timeout; /* default for every operation; < 0: none */
-    double connect_timeout;
     unsigned id;
     int close_callback; /* registry references, or LUA_NOREF */
     int anchor;         /* of the userdata, while it must live */
-    int tls;            /* the TLS context, until the handshake is done */
-    struct lua_listener *listener; /* for which it is under way */
-    bool shaking;                  /* it is under way */
+    char first_peer[];  /* room for the one that it is made with */
 };
 
 struct lua_stream_options {
@@ -55,6 +63,8 @@ struct lua_stream *lua_stream_check(lua_State *L, int index);
 struct lua_stream *lua_stream_push(lua_State *L,
                                    const struct lua_stream_options *options,
                                    const char *peer);
+/* box->opening of its own, to be changed. */
+struct lua_opening *lua_stream_opening(struct lua_stream *box);
 /* Pushes the userdata of a stream for which something waits. */
 void lua_stream_push_box(lua_State *L, struct lua_stream *box);
 void lua_stream_set_peer(struct lua_stream *box, const char *peer);
