@@ -43,7 +43,7 @@ static int detached(lua_State *L, struct lua_stream *box)
 
 static void cancel_detach(struct operation *op)
 {
-    stream_cancel_waiter((struct stream_waiter *) (void *) op->slot);
+    stream_cancel_waiter(&op->waiter);
 }
 
 static const struct operation_class detach_class = {
@@ -51,7 +51,7 @@ static const struct operation_class detach_class = {
 
 static void detach_sent(struct stream_waiter *waiter, int error)
 {
-    struct operation *op = list_entry(waiter, struct operation, slot);
+    struct operation *op = list_entry(waiter, struct operation, waiter);
     struct lua_stream *box = op->object;
     if (error) {
         operation_fail(op, error, NULL);
@@ -82,11 +82,9 @@ static int stream_detach_method(lua_State *L)
     if (stream->phase == STREAM_OPEN && outqueue_length(&stream->output) == 0)
         return call_return(L, &call, detached(L, box));
     struct operation *op = call_wait(L, &call, &detach_class, box->timeout);
-    struct stream_waiter *waiter = (struct stream_waiter *) (void *) op->slot;
     op->object = box;
-    waiter->done = detach_sent;
-    list_init(&waiter->link);
-    stream_wait_sent(stream, waiter, stream->output.queued);
+    op->waiter.done = detach_sent;
+    stream_wait_sent(stream, &op->waiter, stream->output.queued);
     return call_suspend(L, &call, 1);
 }
 

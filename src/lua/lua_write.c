@@ -19,27 +19,14 @@
 
 /* --- waiting -------------------------------------------------------------- */
 
-/* An operation's slot holds the waiter that the stream knows. */
-static struct stream_waiter *waiter_of(struct operation *op)
-{
-    _Static_assert(sizeof(struct stream_waiter) <= sizeof op->slot,
-                   "a waiter fits into an operation's slot");
-    return (struct stream_waiter *) (void *) op->slot;
-}
-
-static struct operation *operation_of(struct stream_waiter *waiter)
-{
-    return list_entry(waiter, struct operation, slot);
-}
-
 struct operation *lua_write_operation(struct list *link)
 {
-    return operation_of(list_entry(link, struct stream_waiter, link));
+    return list_entry(link, struct operation, link);
 }
 
 static void cancel_wait(struct operation *op)
 {
-    stream_cancel_waiter(waiter_of(op));
+    stream_cancel_waiter(&op->waiter);
 }
 
 static const struct operation_class write_class = {
@@ -53,7 +40,7 @@ static const struct operation_class send_file_class = {
 
 static void sent(struct stream_waiter *waiter, int error)
 {
-    struct operation *op = operation_of(waiter);
+    struct operation *op = list_entry(waiter, struct operation, waiter);
     struct lua_stream *box = op->object;
     if (error) {
         char *message = lua_stream_message(box, op->class->name, error);
@@ -77,8 +64,7 @@ static struct operation *begin_wait(lua_State *L, struct call *call,
     call->stream = box->stream;
     struct operation *op = call_wait(L, call, class, box->timeout);
     op->object = box;
-    list_init(&waiter_of(op)->link);
-    waiter_of(op)->done = sent;
+    op->waiter.done = sent;
     if (box->stream->unref)
         operation_unref(op, true);
     return op;
@@ -98,7 +84,7 @@ static int wait_sent(lua_State *L, struct call *call,
     if (box->stream->output.sent >= until)
         return return_true(L, call);
     struct operation *op = begin_wait(L, call, class, box);
-    stream_wait_sent(box->stream, waiter_of(op), until);
+    stream_wait_sent(box->stream, &op->waiter, until);
     return call_suspend(L, call, 1);
 }
 
@@ -267,7 +253,7 @@ static int stream_shutdown_method(lua_State *L)
     if (stream->shut_done)
         return return_true(L, &call);
     struct operation *op = begin_wait(L, &call, &shutdown_class, box);
-    stream_shutdown(stream, waiter_of(op));
+    stream_shutdown(stream, &op->waiter);
     return call_suspend(L, &call, 1);
 }
 
@@ -376,7 +362,7 @@ static int stream_send_file(lua_State *L)
     }
     struct operation *op = begin_wait(L, &call, &send_file_class, box);
     op->count = length;
-    stream_wait_sent(stream, waiter_of(op), end);
+    stream_wait_sent(stream, &op->waiter, end);
     return call_suspend(L, &call, 1);
 }
 

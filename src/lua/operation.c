@@ -24,13 +24,13 @@ void *operation_wait_mark(void)
 /* --- callbacks' operations are pooled; each keeps its anchor ------------- */
 
 static struct list pool = {&pool, &pool};
-static int anchors;
+static unsigned anchors;
 
 static struct operation *callback_operation(void)
 {
     struct list *link = list_pop(&pool);
     struct operation *op;
-    int anchor;
+    unsigned anchor;
     if (link) {
         op = list_entry(link, struct operation, all);
         anchor = op->callback;
@@ -49,10 +49,10 @@ static void set_anchors(lua_State *L, struct operation *op, int function,
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
     lua_pushvalue(L, function);
-    lua_rawseti(L, -2, op->callback);
+    lua_rawseti(L, -2, (int) op->callback);
     if (object) {
         lua_pushvalue(L, object);
-        lua_rawseti(L, -2, op->callback + 1);
+        lua_rawseti(L, -2, (int) op->callback + 1);
     }
     lua_pop(L, 1);
 }
@@ -62,9 +62,9 @@ static void clear_anchors(struct operation *op)
     lua_State *L = scheduler.L;
     lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
     lua_pushnil(L);
-    lua_rawseti(L, -2, op->callback);
+    lua_rawseti(L, -2, (int) op->callback);
     lua_pushnil(L);
-    lua_rawseti(L, -2, op->callback + 1);
+    lua_rawseti(L, -2, (int) op->callback + 1);
     lua_pop(L, 1);
 }
 
@@ -199,11 +199,18 @@ static void stop_timer(struct operation *op)
     op->timer = NULL;
 }
 
+static void set_hold(struct operation *op, bool hold)
+{
+    bool holding = op->holding;
+    loop_hold(scheduler.loop, &holding, hold);
+    op->holding = holding;
+}
+
 static void update_hold(struct operation *op)
 {
-    bool hold = !op->unref && !(op->task && op->task->unref) &&
-                (!op->internal || op->timer);
-    loop_hold(scheduler.loop, &op->holding, hold);
+    const struct task *task = operation_task(op);
+    set_hold(op, !op->unref && !(task && task->unref) &&
+                     (!op->internal || op->timer));
 }
 
 struct operation *call_wait(lua_State *L, struct call *call,
@@ -218,10 +225,11 @@ struct operation *call_wait(lua_State *L, struct call *call,
     op->class = class;
     op->object = NULL;
     op->stream = call->stream;
-    op->task = task;
-    op->context = task ? NULL : context_retain(context_current());
-    op->where = L;
-    op->to = NULL;
+    if (task)
+        op->task = task;
+    else
+        op->context = context_retain(context_current());
+    op->thread = L;
     op->holding = op->unref = false;
     op->internal = class->internal;
     op->timer = NULL;
@@ -235,7 +243,7 @@ struct operation *call_wait(lua_State *L, struct call *call,
                 timeout = left > 0 ? left : 0;
         }
     }
-    op->timeout = timeout;
+    op->timeout = (float) timeout;
     op->since = 0;
     if (timeout >= 0 && timeout < 1e9)
         start_timer(op, timeout);
@@ -248,7 +256,7 @@ struct operation *call_wait(lua_State *L, struct call *call,
 static void operation_end(struct operation *op)
 {
     stop_timer(op);
-    loop_hold(scheduler.loop, &op->holding, false);
+    set_hold(op, false);
     list_remove(&op->all);
     list_remove(&op->link);
     op->class = NULL;
@@ -261,7 +269,7 @@ static int refused(lua_State *L, struct operation *op)
     int error = 0;
     if (task->cancelled)
         error = ECANCELED;
-    else if (deadline_passed(op->where))
+    else if (deadline_passed(op->thread))
         error = ETIMEDOUT;
     if (!error)
         return 0;
@@ -296,26 +304,27 @@ int call_suspend(lua_State *L, struct call *call, int object_index)
 void operation_push_callback(lua_State *L, const struct operation *op)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
-    lua_rawgeti(L, -1, op->callback);
+    lua_rawgeti(L, -1, (int) op->callback);
     lua_remove(L, -2);
 }
 
 lua_State *operation_results(struct operation *op)
 {
-    if (op->task) {
-        op->to = op->task->L;
-        lua_settop(op->to, 0);
-        return op->to;
+    struct task *task = operation_task(op);
+    if (task) {
+        op->thread = task->L;
+        lua_settop(op->thread, 0);
+        return op->thread;
     }
-    op->to = thread_take();
-    operation_push_callback(op->to, op);
-    return op->to;
+    op->thread = thread_take();
+    operation_push_callback(op->thread, op);
+    return op->thread;
 }
 
 void operation_finish(struct operation *op, int count)
 {
-    struct task *task = op->task;
-    lua_State *to = op->to;
+    struct task *task = operation_task(op);
+    lua_State *to = op->thread;
     operation_end(op);
     if (!task) {
         task = task_new();

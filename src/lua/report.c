@@ -185,7 +185,7 @@ const char *task_state_name(const struct task *task)
 static void push_tracebacks(lua_State *L, lua_State *at,
                             const struct operation *op)
 {
-    lua_State *inner = at == op->where ? NULL : lua_coroutine_waiting_in(at);
+    lua_State *inner = at == op->thread ? NULL : lua_coroutine_waiting_in(at);
     if (inner)
         push_tracebacks(L, inner, op);
     else
@@ -320,7 +320,7 @@ void report_tasks(const char *headline)
     for (struct list *link = operations->next; link != operations;
          link = link->next) {
         struct operation *op = list_entry(link, struct operation, all);
-        if (op->task)
+        if (operation_task(op))
             continue;
         print_callback(op);
         any = true;

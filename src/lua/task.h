@@ -45,6 +45,7 @@
 
 #include "base/list.h"
 #include "event/loop.h"
+#include "event/stream.h"
 
 struct task;
 struct context;
@@ -64,28 +65,42 @@ struct operation_class {
 };
 
 struct operation {
-    struct list link; /* the binding's own, e.g. a queue of waiters */
-    struct list all;  /* every pending operation */
+    union { /* the binding's own, such as a place in a queue of waiters */
+        struct list link;
+        struct stream_waiter waiter;
+        struct {
+            struct list same_link;
+            union {
+                long number;
+                void *pointer;
+            } slot[2];
+        };
+    };
+    struct list all; /* every pending operation */
     const struct operation_class *class;
-    void *object;            /* the binding's */
-    struct stream *stream;   /* whose operation it is (R19), or NULL */
-    struct task *task;       /* the one that waits; NULL for a callback */
-    struct context *context; /* a callback's */
-    int callback;            /* its anchor; 0 for a task */
-    double since;            /* the turn's, by loop_clock */
-    double timeout;          /* seconds, for the message; 0: none */
-    ev_timer *timer;         /* NULL: it may wait for ever */
-    lua_State *where;        /* the (sub)coroutine that called, for reports */
-    lua_State *to;           /* where the results go */
-    bool holding;
-    bool unref;     /* its object is unref'd */
-    bool internal;  /* the class', unless operation_set_internal said so */
-    uint64_t count; /* the binding's */
-    union {         /* room for the binding */
-        long number;
-        void *pointer;
-    } slot[4];
+    void *object;          /* the binding's */
+    struct stream *stream; /* whose operation it is (R19), or NULL */
+    union {
+        struct task *task;       /* the one that waits; if `callback` is 0 */
+        struct context *context; /* a callback's */
+    };
+    double since;           /* the turn's, by loop_clock */
+    ev_timer *timer;        /* NULL: it may wait for ever */
+    lua_State *thread;      /* the (sub)coroutine that called, for reports; from
+                               operation_results on, where the results go */
+    uint64_t count;         /* the binding's */
+    float timeout;          /* seconds, for the message; < 0: none */
+    unsigned callback : 29; /* its anchor; 0 for a task */
+    bool holding : 1;
+    bool unref : 1;    /* its object is unref'd */
+    bool internal : 1; /* the class', unless operation_set_internal said so */
 };
+
+/* NULL for a callback. */
+static inline struct task *operation_task(const struct operation *op)
+{
+    return op->callback ? NULL : op->task;
+}
 
 /* How an operation was called. */
 struct call {
