@@ -55,17 +55,17 @@ struct task {
     int arguments; /* on its stack, for the next resume */
     int kept;      /* values in the handle: before it begins, after its end */
     unsigned streak;
-    enum task_state state;
-    enum task_outcome outcome;
-    bool yielded;    /* suspended for fairness alone */
-    bool cancelled;  /* the next wait fails */
-    bool cancelling; /* a wait has failed, which it has not seen yet */
-    bool unref;
-    bool exposed; /* coroutine.running() gave the thread away */
-    bool main;
-    bool handled; /* a handle exists; freed when both are gone */
-    bool joined;  /* somebody took its error */
-    int anchor;   /* of the handle, while it runs */
+    int anchor; /* of the handle, while it runs */
+    enum task_state state : 8;
+    enum task_outcome outcome : 8;
+    bool yielded : 1;    /* suspended for fairness alone */
+    bool cancelled : 1;  /* the next wait fails */
+    bool cancelling : 1; /* a wait has failed, which it has not seen yet */
+    bool unref : 1;
+    bool exposed : 1; /* coroutine.running() gave the thread away */
+    bool main : 1;
+    bool handled : 1; /* a handle exists; freed when both are gone */
+    bool joined : 1;  /* somebody took its error */
 };
 
 struct scheduler {
