@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "event/listener.h"
 #include "event/stream_internal.h"
 #include "io/net.h"
 #include "io/plain.h"
@@ -221,9 +222,9 @@ void stream_finish(struct stream *stream)
         stream->output_error =
             stream->over_error ? stream->over_error : ERROR_CLOSED;
     outqueue_clear(&stream->output);
-    if (stream->finished)
-        stream->finished(stream->finished_owner);
-    stream->finished = NULL;
+    if (stream->listener)
+        listener_connection_ended(stream->listener);
+    stream->listener = NULL;
     stream_retain(stream);
     stream_tell_waiters(stream,
                         stream->over_error ? stream->over_error : ERROR_CLOSED);

@@ -23,6 +23,7 @@
 enum { STREAM_WAIT = 1 << 30 };
 
 struct copy;
+struct listener;
 struct stream;
 
 struct stream_options {
@@ -123,9 +124,7 @@ struct stream {
     size_t wanted;                /* bytes that the read lacks at the least */
     struct stream_budget read_budget, write_budget;
     const struct stream_options *options; /* shared by those like it */
-    /* Called once, when the descriptor is closed. */
-    void (*finished)(void *finished_owner);
-    void *finished_owner;
+    struct listener *listener; /* that accepted it, until it is closed */
     int references;
     int16_t input_error;  /* no more input will come, and why */
     int16_t output_error; /* nothing can be written any more, and why */

@@ -40,11 +40,6 @@ static void handler_ended(void *stream, bool raised)
     stream_set_busy(stream, false);
 }
 
-static void connection_finished(void *owner)
-{
-    listener_connection_ended(owner);
-}
-
 /* The handler gets the stream that is on top of L. */
 static void start_handler(lua_State *L, struct lua_listener *box,
                           struct stream *stream)
@@ -113,8 +108,7 @@ static void accepted(struct listener *listener, int fd,
     char text[NET_TEXT];
     struct lua_stream *connection =
         lua_stream_push(L, &box->options, net_format(peer, text, sizeof text));
-    connection->stream->finished = connection_finished;
-    connection->stream->finished_owner = listener;
+    connection->stream->listener = listener;
     if (box->tls != LUA_NOREF) {
         start_handshake(L, box, connection, fd);
         return;
