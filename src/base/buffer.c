@@ -8,46 +8,55 @@
 
 #include "base/memory.h"
 
+static struct buffer_block *resize(struct buffer_block *block, size_t capacity)
+{
+    block = memory_resize(block, sizeof *block + capacity);
+    block->capacity = capacity;
+    return block;
+}
+
 /* Moves the unconsumed bytes into a block of their own, `front` bytes of room
  * before them. */
 static void rehouse(struct buffer *buffer, size_t front, size_t capacity)
 {
     size_t length = buffer_length(buffer);
-    char *memory = memory_resize(NULL, capacity);
+    struct buffer_block *block = resize(NULL, capacity);
     if (length > 0)
-        memcpy(memory + front, buffer_data(buffer), length);
-    free(buffer->memory);
-    buffer->memory = memory;
-    buffer->capacity = capacity;
-    buffer->start = front;
-    buffer->end = front + length;
+        memcpy(block->memory + front, buffer_data(buffer), length);
+    block->start = front;
+    block->end = front + length;
+    free(buffer->block);
+    buffer->block = block;
 }
 
 char *buffer_reserve(struct buffer *buffer, size_t size)
 {
+    struct buffer_block *block = buffer->block;
     size_t length = buffer_length(buffer);
     size_t needed = length + size;
-    if (buffer->memory && buffer->capacity - buffer->end >= size)
-        return buffer->memory + buffer->end;
     size_t capacity = needed > 2 * length ? needed : 2 * length;
-    if (!buffer->memory || buffer->start == 0) {
+    if (!block) {
+        rehouse(buffer, 0, capacity);
+    } else if (block->capacity - block->end >= size) {
+        return block->memory + block->end;
+    } else if (block->start == 0) {
         /* realloc moves large blocks by their page tables alone. */
-        buffer->memory = memory_resize(buffer->memory, capacity);
-        buffer->capacity = capacity;
-    } else if (buffer->start >= length && needed <= buffer->capacity) {
-        memmove(buffer->memory, buffer_data(buffer), length);
-        buffer->start = 0;
-        buffer->end = length;
+        buffer->block = resize(block, capacity);
+    } else if (block->start >= length && needed <= block->capacity) {
+        memmove(block->memory, buffer_data(buffer), length);
+        block->start = 0;
+        block->end = length;
     } else {
         rehouse(buffer, 0, capacity);
     }
-    return buffer->memory + buffer->end;
+    return buffer->block->memory + buffer->block->end;
 }
 
 void buffer_commit(struct buffer *buffer, size_t size)
 {
-    buffer->end += size;
-    if (buffer->end == buffer->start)
+    struct buffer_block *block = buffer->block;
+    block->end += size;
+    if (block->end == block->start)
         buffer_free(buffer);
 }
 
@@ -56,27 +65,31 @@ void buffer_append(struct buffer *buffer, const void *data, size_t size)
     if (size == 0)
         return;
     memcpy(buffer_reserve(buffer, size), data, size);
-    buffer_commit(buffer, size);
+    buffer->block->end += size;
 }
 
 void buffer_prepend(struct buffer *buffer, const void *data, size_t size)
 {
     if (size == 0)
         return;
-    if (buffer->start < size) {
+    if (!buffer->block || buffer->block->start < size) {
         /* As much room again, for what may still be put back. */
         size_t needed = buffer_length(buffer) + size;
         rehouse(buffer, needed + size, 2 * needed);
     }
-    buffer->start -= size;
-    memcpy(buffer->memory + buffer->start, data, size);
+    struct buffer_block *block = buffer->block;
+    block->start -= size;
+    memcpy(block->memory + block->start, data, size);
 }
 
 void buffer_consume(struct buffer *buffer, size_t size)
 {
+    struct buffer_block *block = buffer->block;
+    if (size == 0)
+        return;
     bool hollow = buffer_is_hollow_after(buffer, size);
-    buffer->start += size;
-    if (buffer->start == buffer->end)
+    block->start += size;
+    if (block->start == block->end)
         buffer_free(buffer);
     else if (hollow)
         rehouse(buffer, 0, buffer_length(buffer));
@@ -84,6 +97,6 @@ void buffer_consume(struct buffer *buffer, size_t size)
 
 void buffer_free(struct buffer *buffer)
 {
-    free(buffer->memory);
-    *buffer = (struct buffer){0};
+    free(buffer->block);
+    buffer->block = NULL;
 }

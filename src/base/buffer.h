@@ -13,20 +13,34 @@
 /* A block of this many bytes is large. */
 #define BUFFER_LARGE ((size_t) 256 * 1024)
 
-struct buffer {
-    char *memory;
+struct buffer_block {
     size_t start, end; /* the unconsumed bytes */
     size_t capacity;
+    char memory[];
 };
 
+struct buffer {
+    struct buffer_block *block; /* NULL: empty */
+};
+
+/* NULL if there are none. */
 static inline const char *buffer_data(const struct buffer *buffer)
 {
-    return buffer->memory + buffer->start;
+    const struct buffer_block *block = buffer->block;
+    return block ? block->memory + block->start : NULL;
 }
 
 static inline size_t buffer_length(const struct buffer *buffer)
 {
-    return buffer->end - buffer->start;
+    const struct buffer_block *block = buffer->block;
+    return block ? block->end - block->start : 0;
+}
+
+/* How many more bytes fit without moving those that are there. */
+static inline size_t buffer_spare(const struct buffer *buffer)
+{
+    const struct buffer_block *block = buffer->block;
+    return block ? block->capacity - block->end : 0;
 }
 
 /* Room for `size` more bytes behind the last one; the pointer is good until
@@ -46,8 +60,9 @@ static inline bool buffer_is_hollow_after(const struct buffer *buffer,
                                           size_t size)
 {
     size_t left = buffer_length(buffer) - size;
-    return buffer->capacity >= BUFFER_LARGE &&
-           (buffer->start + size) / 3 >= left;
+    const struct buffer_block *block = buffer->block;
+    return block && block->capacity >= BUFFER_LARGE &&
+           (block->start + size) / 3 >= left;
 }
 
 /* Drops `size` bytes from the front; an emptied buffer frees its memory. */

@@ -15,8 +15,9 @@ static void consume(struct stream *stream, const struct match *match,
                     size_t size)
 {
     struct buffer *input = &stream->input;
-    input->start += size;
-    if (input->start == input->end) {
+    struct buffer_block *block = input->block;
+    block->start += size;
+    if (block->start == block->end) {
         buffer_free(&stream->loop->taken);
         stream->loop->taken = *input;
         *input = (struct buffer){0};

@@ -229,7 +229,7 @@ static ssize_t fill(struct stream *stream, int *answer)
 {
     struct buffer *input = &stream->input;
     size_t size = fill_size(stream);
-    size_t spare = input->capacity - input->end;
+    size_t spare = buffer_spare(input);
     ssize_t count;
     *answer = NOT_ASKED;
     if (stream->rare->into && buffer_length(input) == 0)
