@@ -36,7 +36,8 @@ const char *stream_take(struct stream *stream, const struct match *match,
     struct match_place *place = stream->place ? stream->place : &fresh;
     if (match_find(match, place, data, length, false, found, &wanted,
                    &detail) != MATCH_FOUND) {
-        stream_place_keep(stream, &fresh);
+        if (fresh.scanned > 0)
+            stream_place_keep(stream, &fresh);
         return NULL;
     }
     /* A large block is not kept until the next take: nobody knows when. */

@@ -32,16 +32,11 @@ enum { NOT_ASKED = -1000 };
  * one result is consumed before there is another. */
 static struct stream_result *at_hand;
 
-static void result_new(struct stream *stream, const struct match_found *found,
-                       const char *data, size_t length)
+static struct stream_result *result_at_hand(void)
 {
-    struct stream_result *result =
-        at_hand ? at_hand : memory_resize(NULL, sizeof *result);
-    at_hand = NULL;
-    result->found = *found;
-    result->view = data;
-    result->view_length = length;
-    stream->result = result;
+    if (!at_hand)
+        at_hand = memory_resize(NULL, sizeof *at_hand);
+    return at_hand;
 }
 
 static void result_free(struct stream *stream)
@@ -55,8 +50,6 @@ static void result_free(struct stream *stream)
 
 void stream_place_keep(struct stream *stream, const struct match_place *place)
 {
-    if (place->scanned == 0)
-        return;
     stream->place = memory_resize(NULL, sizeof *place);
     *stream->place = *place;
 }
@@ -88,17 +81,20 @@ static int match_at(struct stream *stream, const char *data, size_t length)
     const char *detail = NULL;
     struct match_place fresh = {0};
     struct match_place *place = stream->place ? stream->place : &fresh;
-    struct match_found found;
+    struct stream_result *result = result_at_hand();
     if (stream->rare->detail)
         stream_have_rare(stream)->detail = NULL;
     enum match_answer answer =
-        match_find(&stream->match, place, data, length, ended, &found,
+        match_find(&stream->match, place, data, length, ended, &result->found,
                    &stream->wanted, &detail);
-    if (answer != MATCH_FOUND)
+    if (answer != MATCH_FOUND && fresh.scanned > 0)
         stream_place_keep(stream, &fresh);
     switch (answer) {
     case MATCH_FOUND:
-        result_new(stream, &found, data, length);
+        result->view = data;
+        result->view_length = length;
+        stream->result = result;
+        at_hand = NULL;
         return 0;
     case MATCH_NOT_YET:
         return STREAM_WAIT;

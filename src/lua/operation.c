@@ -13,6 +13,11 @@
 #include "lua/lua_coroutine.h"
 #include "lua/task_internal.h"
 
+struct operation_timer {
+    ev_timer timer;
+    double seconds; /* for the message */
+};
+
 /* What a coroutine that the script made yields to say: wait with me. */
 static char wait_mark;
 
@@ -24,13 +29,13 @@ void *operation_wait_mark(void)
 /* --- callbacks' operations are pooled; each keeps its anchor ------------- */
 
 static struct list pool = {&pool, &pool};
-static unsigned anchors;
+static int anchors;
 
 static struct operation *callback_operation(void)
 {
     struct list *link = list_pop(&pool);
     struct operation *op;
-    unsigned anchor;
+    int anchor;
     if (link) {
         op = list_entry(link, struct operation, all);
         anchor = op->callback;
@@ -49,10 +54,10 @@ static void set_anchors(lua_State *L, struct operation *op, int function,
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
     lua_pushvalue(L, function);
-    lua_rawseti(L, -2, (int) op->callback);
+    lua_rawseti(L, -2, op->callback);
     if (object) {
         lua_pushvalue(L, object);
-        lua_rawseti(L, -2, (int) op->callback + 1);
+        lua_rawseti(L, -2, op->callback + 1);
     }
     lua_pop(L, 1);
 }
@@ -62,9 +67,9 @@ static void clear_anchors(struct operation *op)
     lua_State *L = scheduler.L;
     lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
     lua_pushnil(L);
-    lua_rawseti(L, -2, (int) op->callback);
+    lua_rawseti(L, -2, op->callback);
     lua_pushnil(L);
-    lua_rawseti(L, -2, (int) op->callback + 1);
+    lua_rawseti(L, -2, op->callback + 1);
     lua_pop(L, 1);
 }
 
@@ -184,33 +189,29 @@ static void timed_out(struct ev_loop *ev, ev_timer *timer, int events)
 
 static void start_timer(struct operation *op, double seconds)
 {
-    op->timer = memory_new(sizeof *op->timer);
-    ev_init(op->timer, timed_out);
-    op->timer->data = op;
-    loop_start_timer(scheduler.loop, op->timer, seconds, 0);
+    struct operation_timer *timer = memory_new(sizeof *timer);
+    op->timer = timer;
+    timer->seconds = seconds;
+    ev_init(&timer->timer, timed_out);
+    timer->timer.data = op;
+    loop_start_timer(scheduler.loop, &timer->timer, seconds, 0);
 }
 
 static void stop_timer(struct operation *op)
 {
     if (!op->timer)
         return;
-    ev_timer_stop(scheduler.loop->ev, op->timer);
+    ev_timer_stop(scheduler.loop->ev, &op->timer->timer);
     free(op->timer);
     op->timer = NULL;
-}
-
-static void set_hold(struct operation *op, bool hold)
-{
-    bool holding = op->holding;
-    loop_hold(scheduler.loop, &holding, hold);
-    op->holding = holding;
 }
 
 static void update_hold(struct operation *op)
 {
     const struct task *task = operation_task(op);
-    set_hold(op, !op->unref && !(task && task->unref) &&
-                     (!op->internal || op->timer));
+    bool hold =
+        !op->unref && !(task && task->unref) && (!op->internal || op->timer);
+    loop_hold(scheduler.loop, &op->holding, hold);
 }
 
 struct operation *call_wait(lua_State *L, struct call *call,
@@ -243,7 +244,6 @@ struct operation *call_wait(lua_State *L, struct call *call,
                 timeout = left > 0 ? left : 0;
         }
     }
-    op->timeout = (float) timeout;
     op->since = 0;
     if (timeout >= 0 && timeout < 1e9)
         start_timer(op, timeout);
@@ -256,7 +256,7 @@ struct operation *call_wait(lua_State *L, struct call *call,
 static void operation_end(struct operation *op)
 {
     stop_timer(op);
-    set_hold(op, false);
+    loop_hold(scheduler.loop, &op->holding, false);
     list_remove(&op->all);
     list_remove(&op->link);
     op->class = NULL;
@@ -304,7 +304,7 @@ int call_suspend(lua_State *L, struct call *call, int object_index)
 void operation_push_callback(lua_State *L, const struct operation *op)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
-    lua_rawgeti(L, -1, (int) op->callback);
+    lua_rawgeti(L, -1, op->callback);
     lua_remove(L, -2);
 }
 
@@ -344,9 +344,9 @@ char *operation_message(struct operation *op, int error)
     if (op->class->describe)
         op->class->describe(op, target, sizeof target);
     const char *space = target[0] ? " " : "";
-    if (error == ETIMEDOUT && op->timeout >= 0)
+    if (error == ETIMEDOUT && op->timer)
         return memory_format("%s%s%s: timed out after %.3g s", op->class->name,
-                             space, target, op->timeout);
+                             space, target, op->timer->seconds);
     return memory_format("%s%s%s: %s", op->class->name, space, target,
                          error_text(error));
 }

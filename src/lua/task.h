@@ -50,6 +50,7 @@
 struct task;
 struct context;
 struct operation;
+struct operation_timer;
 
 struct operation_class {
     /* "read_until", for messages and reports. */
@@ -84,16 +85,15 @@ struct operation {
         struct task *task;       /* the one that waits; if `callback` is 0 */
         struct context *context; /* a callback's */
     };
-    double since;           /* the turn's, by loop_clock */
-    ev_timer *timer;        /* NULL: it may wait for ever */
-    lua_State *thread;      /* the (sub)coroutine that called, for reports; from
-                               operation_results on, where the results go */
-    uint64_t count;         /* the binding's */
-    float timeout;          /* seconds, for the message; < 0: none */
-    unsigned callback : 29; /* its anchor; 0 for a task */
-    bool holding : 1;
-    bool unref : 1;    /* its object is unref'd */
-    bool internal : 1; /* the class', unless operation_set_internal said so */
+    double since;                  /* the turn's, by loop_clock */
+    struct operation_timer *timer; /* NULL: it may wait for ever */
+    lua_State *thread; /* the (sub)coroutine that called, for reports; from
+                          operation_results on, where the results go */
+    uint64_t count;    /* the binding's */
+    int callback;      /* its anchor; 0 for a task */
+    bool holding;
+    bool unref;    /* its object is unref'd */
+    bool internal; /* the class', unless operation_set_internal said so */
 };
 
 /* NULL for a callback. */
