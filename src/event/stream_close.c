@@ -145,6 +145,9 @@ static void drain_begin(struct stream *stream)
         return;
     }
     stream->phase = STREAM_DRAINING;
+    /* What the transport has of them is discarded, too: nothing is there
+     * without the descriptor any more. */
+    stream->transport->held = false;
     double left = stream_linger_left(stream);
     stream_start_linger(stream, left < STREAM_DRAIN ? left : STREAM_DRAIN);
     stream_drain_step(stream);
