@@ -110,9 +110,10 @@ static void idle_tick(struct ev_loop *ev, ev_timer *timer, int events)
 {
     (void) events;
     collector.step = IDLE_STEP;
-    collect(take_step);
+    if (!collector.stopped)
+        collect(take_step);
     loop_free_graves(scheduler.loop);
-    if (collector.cycles <= 0)
+    if (collector.stopped || collector.cycles <= 0)
         ev_timer_stop(ev, timer);
 }
 
