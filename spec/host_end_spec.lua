@@ -36,9 +36,10 @@ describe("the host ends when nothing can happen any more:", function()
       timer = weir.every(0.006, function()
         ticks = ticks + 1
         print(ticks)
-        if ticks == 2 then timer:cancel() end
+        if ticks < 2 then return end
+        timer:cancel()
+        weir.sleep(0.002, function() print("slept") end)
       end)
-      weir.sleep(0.2, function() print("slept") end)
       print("main")]])
   end)
 
