@@ -39,7 +39,7 @@ static void add_fields(lua_State *L, char *text)
     for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
         used += (size_t) sprintf(text + used, fields ? ", " : ": ");
         if (++fields > MOST_FIELDS || used > MOST_TEXT - 128) {
-            strcpy(text + used, "...");
+            memcpy(text + used, "...", sizeof "...");
             return;
         }
         if (lua_type(L, -2) == LUA_TSTRING)
