@@ -179,6 +179,22 @@ describe("an error in a stream's callback", function()
     assert.equal(1, status)
   end)
 
+  it("names the stream also when that has been collected", function()
+    local _, err, status = run([[
+      do
+        local a, b = weir.pair()
+        b:read_bytes(1, function()
+          collectgarbage()
+          collectgarbage()
+          error("boom")
+        end)
+        a:write("x")
+      end
+    ]])
+    assert.matches("uncaught error on stream #2 %(unix, %w+%)", err)
+    assert.equal(1, status)
+  end)
+
   it("(of any kind of value) is told in one line and a traceback", function()
     for _, raise in ipairs({ "error()", "error({})", "error(setmetatable({}, { __tostring = function() "
       .. "return 'an object' end }))", "error(5)", "local x = nil .. 'x'" }) do

@@ -126,6 +126,7 @@ struct stream {
     const struct stream_options *options; /* shared by those like it */
     struct listener *listener; /* that accepted it, until it is closed */
     int references;
+    unsigned id; /* what reports call it, also when it has no owner any more */
     int16_t input_error;  /* no more input will come, and why */
     int16_t output_error; /* nothing can be written any more, and why */
     int16_t lost;         /* why queued bytes were dropped, while nobody knew */

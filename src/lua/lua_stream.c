@@ -105,7 +105,8 @@ void lua_stream_describe(struct stream *stream, char *text, size_t size)
     if (stream->owner)
         describe(stream, stream->owner, text, size);
     else
-        snprintf(text, size, "a stream");
+        snprintf(text, size, "stream #%u (%s, %s)", stream->id,
+                 stream->transport->class->name, lua_stream_phase(stream));
 }
 
 /* ": its length is 1195725856", for who expected another prefix. */
@@ -265,6 +266,7 @@ struct lua_stream *lua_stream_push(lua_State *L,
     luaL_getmetatable(L, STREAM_TYPE);
     lua_setmetatable(L, -2);
     box->stream = stream_new(task_loop(), &options->stream, &events, box);
+    box->stream->id = box->id;
     return box;
 }
 
