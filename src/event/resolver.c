@@ -3,11 +3,13 @@
 #include <ares.h>
 #include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -48,6 +50,8 @@ struct resolver_query {
     unsigned refusals; /* its resolver's, when it was asked */
     int status;        /* c-ares'; or -errno */
     in_port_t port;    /* in network order */
+    int family;        /* that was asked for */
+    bool local;        /* "localhost" was */
     struct net_address *addresses;
     size_t count;
     unsigned char *message;
@@ -185,11 +189,15 @@ static void tidy_when_idle(struct resolver *resolver)
         loop_next_turn(resolver->loop, &resolver->tidy);
 }
 
+/* All zero when it cannot be read, without a descriptor left say: c-ares does
+ * without it then and tells nobody. Once it can be, the state is another. */
 static void read_file_state(struct stat *state)
 {
-    memset(state, 0, sizeof *state);
-    if (stat(SYSTEM_FILE, state) != 0)
+    int fd = open(SYSTEM_FILE, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, state) != 0)
         memset(state, 0, sizeof *state);
+    if (fd >= 0)
+        close(fd);
 }
 
 static bool is_current(const struct resolver *resolver)
@@ -375,6 +383,18 @@ static void set_port(struct net_address *address, in_port_t port)
         six->sin6_port = port;
 }
 
+/* Where /etc/hosts cannot be read, c-ares does not know "localhost"; it is
+ * this machine all the same (RFC 6761). */
+static void add_loopback(struct resolver_query *query, const char *host)
+{
+    struct net_address address;
+    if (!net_numeric(&address, host, "0"))
+        return;
+    set_port(&address, query->port);
+    if (query->family == AF_UNSPEC || query->family == address.as.any.sa_family)
+        add_address(query, &address);
+}
+
 static void on_addresses(void *data, int status, int timeouts,
                          struct ares_addrinfo *info)
 {
@@ -391,6 +411,11 @@ static void on_addresses(void *data, int status, int timeouts,
     }
     if (info)
         ares_freeaddrinfo(info);
+    if (query->local && status == ARES_ECONNREFUSED) {
+        add_loopback(query, "::1");
+        add_loopback(query, "127.0.0.1");
+        status = ARES_SUCCESS;
+    }
     if (status == ARES_SUCCESS && query->count == 0)
         status = ARES_ENODATA;
     answer(query, status);
@@ -426,8 +451,10 @@ struct resolver_query *resolver_lookup(struct resolver *resolver,
     struct ares_addrinfo_hints hints = {.ai_family = family,
                                         .ai_socktype = SOCK_STREAM};
     /* c-ares knows it from /etc/hosts or by itself. */
-    if (is_localhost(host))
+    query->local = is_localhost(host);
+    if (query->local)
         host = "localhost";
+    query->family = family;
     /* Not c-ares' business: it refuses port 0. */
     query->port = htons((uint16_t) strtoul(port, NULL, 10));
     ares_getaddrinfo(resolver->channel, host, NULL, &hints, on_addresses,
