@@ -111,8 +111,12 @@ describe("listen on", function()
   it("fd:N says what is wrong with it", function()
     assert.equal("listen fd:9999: Bad file descriptor", fails("EBADF", weir.listen("fd:9999", nobody)))
     local file = io.popen("cat")
-    assert.matches("Socket operation on non%-socket", fails("ENOTSOCK", weir.listen("fd:0", nobody)))
+    assert.equal("listen fd:0: Socket operation on non-socket", fails("ENOTSOCK", weir.listen("fd:0", nobody)))
     file:close()
+    local datagrams = weir.udp("127.0.0.1:0")
+    assert.equal(("listen fd:%d: The socket does not listen"):format(datagrams:fd()),
+      fails("EINVAL", weir.listen("fd:" .. datagrams:fd(), nobody)))
+    datagrams:close()
     local listener = assert(weir.listen("127.0.0.1:0", hello))
     local stream = assert(weir.connect(listener:address()))
     assert.equal(("listen fd:%d: The socket does not listen"):format(stream:fd()),
@@ -150,7 +154,8 @@ describe("listen on", function()
       return task
     end)
     task:cancel()
-    fails("ECANCELED", task:join({ timeout = T }))
+    assert.equal("listen slow.test:0 (resolving the name): Operation canceled",
+      fails("ECANCELED", task:join({ timeout = T })))
     assert.error_matches(function()
       table.sort({ 1, 2 }, function()
         local listener = slow()
@@ -187,8 +192,12 @@ describe("listen on", function()
     for _, address in ipairs({ "nonsense", "127.0.0.1", "[::1", "host:99999", "unix:", "fd:x", "" }) do
       assert.matches("listen " .. address .. ": ", fails("EINVAL", weir.listen(address, nobody)), 1, true)
     end
-    fails("EADDRNOTAVAIL", weir.listen("8.8.8.8:0", nobody))
-    fails("ENOENT", weir.listen("unix:/no/such/folder/socket", nobody))
+    assert.matches("a unix path of at most 107 bytes expected",
+      fails("EINVAL", weir.listen("unix:" .. ("x"):rep(108), nobody)))
+    assert.equal("listen 8.8.8.8:0: Cannot assign requested address",
+      fails("EADDRNOTAVAIL", weir.listen("8.8.8.8:0", nobody)))
+    assert.equal("listen unix:/no/such/folder/socket: No such file or directory",
+      fails("ENOENT", weir.listen("unix:/no/such/folder/socket", nobody)))
   end)
 
   it("a port in use is refused, unless both share it", function()
@@ -272,6 +281,11 @@ describe("a unix path", function()
       fails("EADDRINUSE", weir.listen(address, nobody)))
     assert.equal("hello", greeted(address))
     listener:close()
+    address = "unix:@" .. path
+    listener = assert(weir.listen(address, hello))
+    assert.equal("listen " .. address .. ": Address already in use",
+      fails("EADDRINUSE", weir.listen(address, nobody)))
+    listener:close()
   end)
 
   it("that nobody answers is replaced", function()
@@ -290,7 +304,8 @@ describe("a unix path", function()
 
   it("that is another file is left alone", function()
     io.open(path, "w"):close()
-    fails("EADDRINUSE", weir.listen(address, nobody))
+    assert.equal("listen " .. address .. ": Address already in use",
+      fails("EADDRINUSE", weir.listen(address, nobody)))
     assert.is_truthy(io.open(path))
   end)
 
@@ -374,6 +389,22 @@ describe("a listener", function()
       listener:close()
     end)
   end
+
+  it("that a handler pauses and resumes goes on with those who waited", function()
+    local listener
+    listener = assert(weir.listen("127.0.0.1:0", function(stream)
+      listener:pause()
+      listener:pause()
+      weir.sleep(0)
+      listener:resume()
+      hello(stream)
+    end))
+    for _, client in ipairs(clients_of(listener, 5)) do
+      assert.equal("hello", client:read_until_close({ timeout = T }))
+      client:close()
+    end
+    listener:close()
+  end)
 
   it("says ECONNREFUSED once it is closed, and closes but once", function()
     local listener = assert(weir.listen("127.0.0.1:0", nobody))

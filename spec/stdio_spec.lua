@@ -84,8 +84,18 @@ describe("weir.stdin", function()
   end)
 
   it("reads the nothing of /dev/null, and what /dev/zero has", function()
-    assert.equal("EOF\n", output_of(running("print((select(3, weir.stdin:read_some())))", "</dev/null")))
+    assert.equal("nil\tread_some stdin: End of file\tEOF\nnil\n", output_of(running(
+      "print(weir.stdin:read_some()) print((weir.stdin:lines()()))", "</dev/null")))
     assert.equal("1000000\n", output_of(running("print(#weir.stdin:read_bytes(1000000))", "</dev/zero")))
+  end)
+
+  it("says why it cannot be read", function()
+    local chunk = "print(weir.stdin:read_some())"
+    assert.equal("nil\tread_some stdin: Is a directory\tEISDIR\n", output_of(running(chunk, "</")))
+    assert.equal("nil\tread_some stdin: Bad file descriptor\tEBADF\n", output_of(running(chunk, "0>/dev/null")))
+    assert.equal("nil\tread_some stdin: Bad file descriptor\tEBADF\n", output_of(running(chunk, "<&-")))
+    assert.equal("nil\tread_some stdin: Closed on this side\tECLOSED\n", output_of(running(
+      "weir.stdin:close() " .. chunk)))
   end)
 
   it("reads a socket", function()
@@ -316,6 +326,24 @@ describe("weir.stderr", function()
       io.stderr:write("1 ") weir.stderr:write("2 ")
       io.stderr:write("3 ") weir.stderr:write("4\n")]]))
     assert.same({ "", "1 2 3 4\n", 0 }, { finish(process) })
+  end)
+
+  it("says why it cannot be written, as standard output does", function()
+    local chunk = "weir.stderr:write('x') print(weir.stderr:flush())"
+    assert.equal("nil\tflush stderr: Bad file descriptor\tEBADF\n", output_of(running(chunk, "2>&-")))
+    assert.equal("nil\tflush stderr: Bad file descriptor\tEBADF\n", output_of(running(chunk, "2</dev/null")))
+    assert.equal("nil\tflush stderr: No space left on device\tENOSPC\n", output_of(running(chunk, "2>/dev/full")))
+    chunk = "weir.stdout:write('x') weir.stderr:write(table.concat({ select(2, weir.stdout:flush()) }, ' '))"
+    for _, rest in ipairs({ ">&-", "1</dev/null" }) do
+      assert.same({ "", "flush stdout: Bad file descriptor EBADF", 0 }, { finish(start(running(chunk, rest))) })
+    end
+    local process = start(running([[
+      weir.stdin:read_until("\n")
+      weir.stderr:write("x")
+      print(weir.stderr:flush())]]))
+    process.stderr:close()
+    process.stdin:write("go on\n")
+    assert.equal("nil\tflush stderr: Broken pipe\tEPIPE\n", process.stdout:read_until_close({ timeout = 30 }))
   end)
 end)
 

@@ -90,7 +90,7 @@ describe("udp", function()
     local task = weir.spawn(function() return server:receive(T) end)
     weir.sleep(0)
     task:cancel()
-    fails("ECANCELED", task:join(T))
+    assert.equal("receive on " .. to .. ": Operation canceled", fails("ECANCELED", task:join(T)))
     assert(client:send("kept", to))
     assert.equal("kept", server:receive(T))
     fails("ETIMEDOUT", weir.deadline(0.001, server.receive, server))
@@ -131,12 +131,13 @@ describe("udp", function()
     local result = results:get(T)
     assert.is_nil(result[1])
     assert.equal("ECLOSED", result[3])
-    fails("ECLOSED", server:receive(T))
-    fails("ECLOSED", server:send("x", "127.0.0.1:9"))
-    fails("ECLOSED", server:connect("127.0.0.1:9"))
-    fails("ECLOSED", server:local_address())
-    fails("ECLOSED", server:set_broadcast(true))
-    fails("ECLOSED", server:join("239.1.2.3"))
+    assert.equal("receive: Closed on this side", fails("ECLOSED", server:receive(T)))
+    assert.equal("send 127.0.0.1:9: Closed on this side", fails("ECLOSED", server:send("x", "127.0.0.1:9")))
+    assert.equal("connect 127.0.0.1:9: Closed on this side", fails("ECLOSED", server:connect("127.0.0.1:9")))
+    assert.equal("local_address: Closed on this side", fails("ECLOSED", server:local_address()))
+    assert.equal("set_broadcast: Closed on this side", fails("ECLOSED", server:set_broadcast(true)))
+    assert.equal("join 239.1.2.3: Closed on this side", fails("ECLOSED", server:join("239.1.2.3")))
+    assert.equal("leave 239.1.2.3: Closed on this side", fails("ECLOSED", server:leave("239.1.2.3")))
     assert.is_true(server:closed())
     assert.is_nil(server:fd())
     assert.equal("weir.udp (closed)", tostring(server))
@@ -324,6 +325,27 @@ describe("udp addresses", function()
     server:close()
   end)
 
+  it("without room take a datagram back at a timeout and a cancel", function()
+    local name = "unix:@weir-udp-full-" .. os.tmpname()
+    local server, client = open(name), open(name .. "-client")
+    assert(client:connect(name))
+    local sent, message = 0, nil
+    repeat
+      local ok, said, code = client:send("kept", { timeout = 0.01 })
+      if ok then sent = sent + 1 else message = fails("ETIMEDOUT", ok, said, code) end
+    until not ok
+    assert.equal("send " .. name .. ": timed out after 0.01 s", message)
+    local task = weir.spawn(function() return client:send("cancelled") end)
+    weir.sleep(0)
+    task:cancel()
+    assert.equal("send " .. name .. ": Operation canceled", fails("ECANCELED", task:join(T)))
+    for _ = 1, sent do assert.equal("kept", server:receive(T)) end
+    assert(client:send("last", T))
+    assert.equal("last", server:receive(T))
+    server:close()
+    client:close()
+  end)
+
   it("may be descriptors that exist", function()
     local one = open("127.0.0.1:0")
     local address = one:local_address()
@@ -337,10 +359,11 @@ describe("udp addresses", function()
     two:close()
     local listener = weir.listen("127.0.0.1:0", function() end)
     local stream = weir.connect(listener:address())
-    fails("EPROTOTYPE", weir.udp("fd:" .. stream:fd()))
+    assert.equal(("udp fd:%d: Protocol wrong type for socket"):format(stream:fd()),
+      fails("EPROTOTYPE", weir.udp("fd:" .. stream:fd())))
     stream:close()
     listener:close()
-    fails("EBADF", weir.udp("fd:999999"))
+    assert.equal("udp fd:999999: Bad file descriptor", fails("EBADF", weir.udp("fd:999999")))
   end)
 
   it("that are wrong are EINVAL, with what was expected", function()
@@ -353,7 +376,40 @@ describe("udp addresses", function()
     client:close()
     assert.equal("udp example.com:9: the IP address of an interface expected",
       fails("EINVAL", weir.udp("example.com:9")))
-    fails("EINVAL", weir.udp("nonsense"))
+    assert.matches("^udp nonsense: ", fails("EINVAL", weir.udp("nonsense")))
+  end)
+
+  it("that cannot be had are named", function()
+    assert.equal("udp 8.8.8.8:0: Cannot assign requested address", fails("EADDRNOTAVAIL", weir.udp("8.8.8.8:0")))
+    assert.equal("udp unix:/no/such/socket: No such file or directory",
+      fails("ENOENT", weir.udp("unix:/no/such/socket")))
+    local four = open("127.0.0.1:0")
+    assert.matches("^send %[::1%]:9: Address family not supported", fails("EAFNOSUPPORT", four:send("x", "[::1]:9")))
+    four:close()
+  end)
+
+  it("that are names nobody answers for end at a timeout, a deadline, a cancel", function()
+    local silent, client = dns.serve(function() end), open()
+    local name = "silent.test:9"
+    assert.equal("send silent.test:9: timed out after 0.01 s",
+      fails("ETIMEDOUT", dns.with(silent, client.send, client, "x", name, { timeout = 0.01 })))
+    assert.equal("connect silent.test:9: timed out after 0.01 s",
+      fails("ETIMEDOUT", dns.with(silent, client.connect, client, name, { timeout = 0.01 })))
+    fails("ETIMEDOUT", dns.with(silent, weir.deadline, 0.01, client.send, client, "x", name))
+    for _, method in ipairs({ "send", "connect" }) do
+      local task = dns.with(silent, function()
+        local task = weir.spawn(function()
+          if method == "send" then return client:send("x", name) end
+          return client:connect(name)
+        end)
+        weir.sleep(0)
+        return task
+      end)
+      task:cancel()
+      assert.equal(method .. " silent.test:9: Operation canceled", fails("ECANCELED", task:join(T)))
+    end
+    client:close()
+    silent.close()
   end)
 end)
 
@@ -385,8 +441,11 @@ describe("udp to many", function()
     assert(client:send("all", to))
     assert.equal("all", one:receive(T))
     assert.equal("all", two:receive(T))
+    assert.equal("join 239.255.42.42: Address already in use",
+      fails("EADDRINUSE", two:join("239.255.42.42", "lo")))
     assert.is_true(two:leave("239.255.42.42", "lo"))
-    fails("EADDRNOTAVAIL", two:leave("239.255.42.42", "lo"))
+    assert.equal("leave 239.255.42.42: Cannot assign requested address",
+      fails("EADDRNOTAVAIL", two:leave("239.255.42.42", "lo")))
     assert.equal("join 127.0.0.1: Invalid argument",
       fails("EINVAL", one:join("127.0.0.1", "lo")))
     for _, socket in ipairs({ one, two, client }) do socket:close() end
