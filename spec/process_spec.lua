@@ -119,6 +119,23 @@ describe("a process", function()
     assert.equal("ESRCH", code)
   end)
 
+  -- Another user's process can be had by root only.
+  if io.popen("setpriv --reuid 65534 --clear-groups true 2>&1 && echo yes"):read("*a") == "yes\n" then
+    it("that is somebody else's cannot be killed", function()
+      local process = assert(weir.process({ "setpriv", "--bounding-set=-kill", weir_binary.binary, "-e", [[
+        local process = assert(weir.process({ "setpriv", "--reuid", "65534", "--clear-groups",
+          "sh", "-c", "echo ready; read line" }))
+        process.stdout:read_until("\n", { timeout = 20 })
+        local _, message, code = process:kill("KILL")
+        print((message:gsub("%d+", "PID")), code)
+        process.stdin:close()
+        process:wait({ timeout = 20 })
+      ]] }, { stderr = "stdout" }))
+      assert.equal("kill PID (setpriv): Operation not permitted\tEPERM\n",
+        process.stdout:read_until_close({ timeout = 20 }))
+    end)
+  end
+
   it("may lead a group, which is killed as a whole", function()
     local process = start("sleep 100 & echo ready; exec sleep 100", { group = true })
     assert.equal("ready\n", process.stdout:read_until("\n", { timeout = 20 }))
@@ -227,6 +244,8 @@ describe("a process' streams", function()
     assert.is_nil(result)
     assert.equal("process cat: Bad file descriptor", message)
     assert.equal("EBADF", code)
+    assert.equal("EBADF", select(3, weir.process({ "cat" }, { stdout = fd })))
+    assert.equal("EBADF", select(3, weir.process({ "cat" }, { stderr = fd })))
     a:close()
   end)
 end)

@@ -59,33 +59,42 @@ static int open_pipe(int n, int *ours, int *theirs)
     return *theirs < 0 ? errno : 0;
 }
 
-static int open_stdio(const struct spawn *spawn, int ours[3], int theirs[3])
+static int duplicate(int fd, int *theirs)
 {
-    for (int n = 0; n < 3; n++) {
-        int error = 0;
-        switch (spawn->stdio[n].kind) {
-        case SPAWN_PIPE:
-            error = open_pipe(n, &ours[n], &theirs[n]);
-            break;
-        case SPAWN_NULL:
-            theirs[n] = lift(open("/dev/null", O_RDWR | O_CLOEXEC));
-            error = theirs[n] < 0 ? errno : 0;
-            break;
-        case SPAWN_FD:
-            theirs[n] = fcntl(spawn->stdio[n].fd, F_DUPFD_CLOEXEC, 3);
-            error = theirs[n] < 0 ? errno : 0;
-            /* Programs expect that; the shell's own are as they should be. */
-            if (!error && spawn->stdio[n].fd > STDERR_FILENO)
-                error = net_set_nonblocking(theirs[n], false);
-            break;
-        case SPAWN_INHERIT:
-        case SPAWN_STDOUT:
-            break;
-        }
-        if (error)
-            return error;
+    *theirs = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (*theirs < 0)
+        return errno;
+    /* Programs expect that; the shell's own are as they should be. */
+    return fd > STDERR_FILENO ? net_set_nonblocking(*theirs, false) : 0;
+}
+
+static int open_new(enum spawn_kind kind, int n, int ours[3], int theirs[3])
+{
+    switch (kind) {
+    case SPAWN_PIPE:
+        return open_pipe(n, &ours[n], &theirs[n]);
+    case SPAWN_NULL:
+        theirs[n] = lift(open("/dev/null", O_RDWR | O_CLOEXEC));
+        return theirs[n] < 0 ? errno : 0;
+    case SPAWN_INHERIT:
+    case SPAWN_FD:
+    case SPAWN_STDOUT:
+        break;
     }
     return 0;
+}
+
+/* The given ones come first: what is opened here might get the number of one
+ * that is closed, and be taken for it. */
+static int open_stdio(const struct spawn *spawn, int ours[3], int theirs[3])
+{
+    int error = 0;
+    for (int n = 0; n < 3 && !error; n++)
+        if (spawn->stdio[n].kind == SPAWN_FD)
+            error = duplicate(spawn->stdio[n].fd, &theirs[n]);
+    for (int n = 0; n < 3 && !error; n++)
+        error = open_new(spawn->stdio[n].kind, n, ours, theirs);
+    return error;
 }
 
 static int add_actions(posix_spawn_file_actions_t *actions,
