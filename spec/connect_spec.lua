@@ -193,6 +193,10 @@ describe("connect, failing", function()
     os.remove(path)
     assert.equal("connect unix:" .. path .. ": No such file or directory",
       fails("ENOENT", weir.connect("unix:" .. path)))
+    local datagrams = assert(weir.udp("unix:" .. path))
+    assert.equal("connect unix:" .. path .. ": Protocol wrong type for socket",
+      fails("EPROTOTYPE", weir.connect("unix:" .. path)))
+    datagrams:close()
   end)
 
   it("tells the callback once, and then the close callback", function()
@@ -238,6 +242,8 @@ describe("connect, failing", function()
     message = fails("EBADNAME", dns.with(server, weir.connect, "a..b:80", { timeout = T }))
     assert.equal("connect a..b:80: Malformed name", message)
     server.close()
+    message = fails("ECONNREFUSED", dns.with(server, weir.connect, "nobody.test:80", { timeout = T }))
+    assert.equal("connect nobody.test:80: No name server could be reached", message)
   end)
 end)
 
@@ -273,6 +279,13 @@ describe("connect, timed out or cancelled", function()
     message = fails("ECANCELED", task:join({ timeout = T }))
     assert.equal("connect " .. address .. " (no answer yet): Operation canceled", message)
     assert(descriptors.settle(count))
+  end)
+
+  it("while a unix socket's backlog is full, too", function()
+    local full, free = silent("unix:@" .. os.tmpname())
+    local message = fails("ETIMEDOUT", weir.connect(full, { connect_timeout = 0.03 }))
+    assert.equal("connect " .. full .. " (no answer yet): timed out after 0.03 s", message)
+    free()
   end)
 
   it("while it resolves, says so and leaves nothing open", function()

@@ -288,6 +288,25 @@ describe("a unix path", function()
     listener:close()
   end)
 
+  it("that is somebody's who answers nobody now is in use, too", function()
+    local listener = assert(weir.listen(address, { backlog = 1 }, hello))
+    listener:pause()
+    local waiting = {}
+    for i = 1, 2 do waiting[i] = assert(weir.connect(address, { connect_timeout = T })) end
+    fails("EADDRINUSE", weir.listen(address, nobody))
+    listener:resume()
+    for _, stream in ipairs(waiting) do
+      assert.equal("hello", stream:read_until_close({ timeout = T }))
+      stream:close()
+    end
+    listener:close()
+    local datagrams = assert(weir.udp(address))
+    fails("EADDRINUSE", weir.listen(address, nobody))
+    assert(datagrams:send("still there", address))
+    assert.equal("still there", datagrams:receive({ timeout = T }))
+    datagrams:close()
+  end)
+
   it("that nobody answers is replaced", function()
     local _, _, status = run({ "-", address, stdin = [[
       weir.listen(arg[1], function() end)

@@ -107,6 +107,18 @@ if netns.available then
       ]]))
     end)
 
+    it("a connect to many has the code of those who could be asked", function()
+      assert.equal(lines({ "connect many.test:9: 127.0.0.1:9: Connection refused; 192.0.2.1:9: Network is unreachable",
+        "ECONNREFUSED" }), netns.run("ip link set lo up", [[
+          local dns = require("spec.support.dns")
+          local server = dns.serve_zone({ ["many.test"] = { A = { dns.ip("192.0.2.1"), dns.ip("127.0.0.1") } } })
+          local _, message, code = dns.with(server, weir.connect, "many.test:9", { connect_timeout = 10 })
+          print(message)
+          print(code)
+          server.close()
+        ]]))
+    end)
+
     it("a name server's settings that could not be read are read once they can be", function()
       local setup = "ip link set lo up; place=$(mktemp -d); "
         .. "echo nameserver 127.0.0.53 >$place/resolv.conf; mount --bind $place /etc"

@@ -333,6 +333,10 @@ describe("weir.stderr", function()
     assert.equal("nil\tflush stderr: Bad file descriptor\tEBADF\n", output_of(running(chunk, "2>&-")))
     assert.equal("nil\tflush stderr: Bad file descriptor\tEBADF\n", output_of(running(chunk, "2</dev/null")))
     assert.equal("nil\tflush stderr: No space left on device\tENOSPC\n", output_of(running(chunk, "2>/dev/full")))
+    assert.same({ "", "nil\twrite stdout: Closed on this side\tECLOSED\n", 0 }, { finish(start(running([[
+      weir.stdout:close()
+      local ok, message, code = weir.stdout:write("x")
+      weir.stderr:write(table.concat({ tostring(ok), message, code }, "\t") .. "\n")]]))) })
     chunk = "weir.stdout:write('x') weir.stderr:write(table.concat({ select(2, weir.stdout:flush()) }, ' '))"
     for _, rest in ipairs({ ">&-", "1</dev/null" }) do
       assert.same({ "", "flush stdout: Bad file descriptor EBADF", 0 }, { finish(start(running(chunk, rest))) })
