@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -17,6 +18,24 @@ static struct {
     int stop_at; /* what to do when so many were accepted */
     void (*stop)(struct listener *);
 } seen;
+
+/* How often accept4 fails, and why: no peer can bring that about at will. */
+static struct {
+    int times, error;
+} fault;
+
+/* In libc's place. */
+int failing_accept(int fd, struct sockaddr *address, socklen_t *size,
+                   int flags) __asm__("accept4");
+
+int failing_accept(int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+    if (fault.times == 0)
+        return (int) syscall(SYS_accept4, fd, address, size, flags);
+    fault.times--;
+    errno = fault.error;
+    return -1;
+}
 
 static void on_accepted(struct listener *listener, int fd,
                         const struct net_address *peer)
@@ -170,6 +189,33 @@ static void test_exhaustion(void)
     turns(1);
 }
 
+static void test_errors(void)
+{
+    static const int errors[] = {ECONNABORTED, EINTR, ENFILE, ENOMEM, ENOBUFS};
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        int fds[2];
+        bool passing = errors[i] == ECONNABORTED || errors[i] == EINTR;
+        struct listener *listener = open_listener("127.0.0.1:0", 0);
+        connect_many(listener, fds, 2);
+        fault.times = 1;
+        fault.error = errors[i];
+        turns(3);
+        CHECK(fault.times == 0);
+        CHECK(seen.accepted == (passing ? 2 : 0));
+        CHECK(seen.exhausted == (passing ? 0 : 1));
+        CHECK(passing || seen.error == errors[i]);
+        CHECK(ev_is_active(&listener->acceptor) == passing);
+        if (!passing)
+            turn(); /* 100 ms later */
+        turns(3);
+        CHECK(seen.accepted == 2);
+        end_all(listener);
+        close_all(fds, 2);
+        listener_release(listener);
+        turns(1);
+    }
+}
+
 static void test_foreign_path(const char *folder)
 {
     char text[64], moved[64];
@@ -219,6 +265,7 @@ int main(void)
     test_stopping_inside(listener_release, 2);
     test_limit();
     test_exhaustion();
+    test_errors();
     test_foreign_path(folder);
     test_adopt();
     loop_free(loop);
