@@ -167,9 +167,7 @@ transports.each("an operation", function(pair)
       os.remove(script)
     end)
     tries("__gc", function(f)
-      local proxy = newproxy(true)
-      getmetatable(proxy).__gc = f
-      proxy = nil -- luacheck: ignore
+      getmetatable(newproxy(true)).__gc = f
       collectgarbage()
       collectgarbage()
     end)

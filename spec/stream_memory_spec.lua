@@ -154,14 +154,15 @@ transports.each("memory", function(pair)
 
   it("read_into is kept alive by the read alone, and so is its stream", function()
     local got = weir.channel(1)
-    local c, d = pair()
+    local c
     do
       local memory = ffi.new("char[100000]")
+      local d
+      c, d = pair()
       d:read_into(memory, 100000, function(n)
         got:put(n)
       end)
     end
-    d = nil -- luacheck: ignore
     collect()
     c:write(("x"):rep(50000))
     c:flush()

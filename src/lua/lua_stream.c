@@ -1,13 +1,11 @@
-/* Streams in Lua: their userdata, what they are called, when they are over. */
+/* Streams in Lua: their userdata, and when they are over. */
 #include "lua/lua_stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -38,8 +36,6 @@ struct lua_stream *lua_stream_check(lua_State *L, int index)
     return box;
 }
 
-/* --- words ---------------------------------------------------------------- */
-
 /* A unix socket that is not bound has no name to be called by. */
 static bool is_name(const char *peer)
 {
@@ -56,109 +52,6 @@ void lua_stream_set_peer(struct lua_stream *box, const char *peer)
 {
     free_peer(box);
     box->peer = is_name(peer) ? memory_copy(peer, strlen(peer)) : NULL;
-}
-
-void lua_stream_target(struct lua_stream *box, char *text, size_t size)
-{
-    if (box->peer)
-        snprintf(text, size, "%s", box->peer);
-    else
-        snprintf(text, size, "stream #%u", box->id);
-}
-
-void lua_stream_operation_target(struct operation *op, char *text, size_t size)
-{
-    lua_stream_target(op->object, text, size);
-}
-
-const char *lua_stream_phase(const struct stream *stream)
-{
-    switch (stream->phase) {
-    case STREAM_IDLE:
-        return "unconnected";
-    case STREAM_CONNECTING:
-        return "connecting";
-    case STREAM_HANDSHAKE:
-        return "handshaking";
-    case STREAM_OPEN:
-        break;
-    case STREAM_FLUSHING:
-    case STREAM_ENDING:
-    case STREAM_DRAINING:
-        return "closing";
-    case STREAM_CLOSED:
-        return "closed";
-    }
-    return stream->input_error == ERROR_EOF ? "peer ended" : "open";
-}
-
-static void describe(const struct stream *stream, const struct lua_stream *box,
-                     char *text, size_t size)
-{
-    snprintf(text, size, "stream #%u (%s%s%s, %s)", box->id,
-             stream->transport->class->name, box->peer ? " " : "",
-             box->peer ? box->peer : "", lua_stream_phase(stream));
-}
-
-void lua_stream_describe(struct stream *stream, char *text, size_t size)
-{
-    if (stream->owner)
-        describe(stream, stream->owner, text, size);
-    else
-        snprintf(text, size, "stream #%u (%s, %s)", stream->id,
-                 stream->transport->class->name, lua_stream_phase(stream));
-}
-
-/* ": its length is 1195725856", for who expected another prefix. */
-static void describe_frame(struct stream *stream, const char *name, char *text,
-                           size_t size)
-{
-    uint64_t length;
-    text[0] = '\0';
-    if (strcmp(name, "read_frame") == 0 && stream->match.kind == MATCH_FRAME &&
-        match_frame_length(&stream->match, buffer_data(&stream->input),
-                           buffer_length(&stream->input), &length))
-        snprintf(text, size, ": its length is %llu",
-                 (unsigned long long) length);
-}
-
-char *lua_stream_message(struct lua_stream *box, const char *name, int error)
-{
-    char target[NET_TEXT], frame[48];
-    struct stream *stream = box->stream;
-    size_t left = buffer_length(&stream->input);
-    lua_stream_target(box, target, sizeof target);
-    describe_frame(stream, name, frame, sizeof frame);
-    if (error == ERROR_EOF && left > 0)
-        return memory_format("%s %s: %s (%zu bytes stay in the buffer)", name,
-                             target, error_text(error), left);
-    if (error == EMSGSIZE)
-        return memory_format("%s %s: it is longer than max (%zu bytes)%s", name,
-                             target, stream->match.max, frame);
-    bool writes = strcmp(name, "write") == 0 || strcmp(name, "send_file") == 0;
-    if (error == ENOBUFS && writes)
-        return memory_format(
-            "%s %s: it does not fit into "
-            "max_write_buffer_size (%llu bytes)",
-            name, target,
-            (unsigned long long) stream->options->max_write_buffer_size);
-    if (error == ENOBUFS)
-        return memory_format("%s %s: it does not fit into max_buffer_size "
-                             "(%zu bytes)%s",
-                             name, target, stream->options->max_buffer_size,
-                             frame);
-    return memory_format("%s %s: %s", name, target,
-                         stream_reason(stream, error));
-}
-
-int lua_stream_call_fail(lua_State *L, struct call *call,
-                         struct lua_stream *box, int error)
-{
-    char *message = lua_stream_message(box, call->name, error);
-    lua_pushstring(L, message);
-    free(message);
-    message = (char *) lua_tostring(L, -1);
-    return call_fail(L, call, error, message);
 }
 
 /* --- the userdata --------------------------------------------------------- */
@@ -308,7 +201,7 @@ static int stream_tostring(lua_State *L)
 {
     struct lua_stream *box = lua_stream_check(L, 1);
     char text[NET_TEXT + 64];
-    describe(box->stream, box, text, sizeof text);
+    lua_stream_describe(box->stream, text, sizeof text);
     lua_pushfstring(L, "weir.%s", text);
     return 1;
 }
