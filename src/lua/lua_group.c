@@ -145,7 +145,7 @@ static int group_wait(lua_State *L, struct call *call, int count, bool all)
         list_init(&member->hook.link);
         if (task->state == TASK_ENDED)
             continue;
-        list_insert(&task->hooks, &member->hook.link);
+        list_insert(&task_audience(task)->hooks, &member->hook.link);
         group->left++;
     }
     group->op = call_wait(L, call, all ? &all_class : &any_class, -1);

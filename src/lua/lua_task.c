@@ -145,7 +145,7 @@ static int task_join(lua_State *L)
         return call_return(L, &call, task_push_outcome(L, task, 1));
     struct operation *op = call_wait(L, &call, &join_class, -1);
     op->object = task;
-    list_insert(&task->joins, &op->link);
+    list_insert(&task_audience(task)->joins, &op->link);
     return call_suspend(L, &call, 1);
 }
 
@@ -155,9 +155,9 @@ static void anchor(struct task *task, lua_State *L, int index)
     task->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-void task_tell_joins(struct task *task)
+static void tell_audience(struct task *task, struct task_audience *audience)
 {
-    for (struct list *link; (link = list_pop(&task->joins));) {
+    for (struct list *link; (link = list_pop(&audience->joins));) {
         struct operation *op = list_entry(link, struct operation, link);
         lua_State *to = operation_results(op);
         int base = lua_gettop(to);
@@ -167,10 +167,16 @@ void task_tell_joins(struct task *task)
         lua_remove(to, handle);
         operation_finish(op, lua_gettop(to) - base);
     }
-    for (struct list *link; (link = list_pop(&task->hooks));) {
+    for (struct list *link; (link = list_pop(&audience->hooks));) {
         struct task_hook *hook = list_entry(link, struct task_hook, link);
         hook->ended(hook, task);
     }
+}
+
+void task_tell_joins(struct task *task)
+{
+    if (task->audience)
+        tell_audience(task, task->audience);
     luaL_unref(scheduler.L, LUA_REGISTRYINDEX, task->anchor);
     task->anchor = LUA_NOREF;
 }

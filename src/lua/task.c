@@ -45,10 +45,19 @@ struct task *task_new(void)
     task->id = ++scheduler.last_id;
     list_init(&task->ready);
     list_init(&task->op.link);
-    list_init(&task->joins);
-    list_init(&task->hooks);
     list_insert(&scheduler.tasks, &task->all);
     return task;
+}
+
+/* Most tasks are connections' and callbacks', which nobody joins. */
+struct task_audience *task_audience(struct task *task)
+{
+    if (!task->audience) {
+        task->audience = memory_new(sizeof *task->audience);
+        list_init(&task->audience->joins);
+        list_init(&task->audience->hooks);
+    }
+    return task->audience;
 }
 
 void task_free(struct task *task)
@@ -57,6 +66,7 @@ void task_free(struct task *task)
     list_remove(&task->ready);
     origin_release(task->origin);
     free(task->traceback);
+    free(task->audience);
     if (pooled < POOL) {
         pooled++;
         list_insert(&pool, &task->all);
@@ -120,8 +130,9 @@ static void task_raised(struct task *task)
     char *traceback = report_traceback(task->L);
     if (task->handled)
         task_keep_error(task);
-    bool taken =
-        task->joined || !list_empty(&task->joins) || !list_empty(&task->hooks);
+    struct task_audience *audience = task->audience;
+    bool taken = task->joined || (audience && (!list_empty(&audience->joins) ||
+                                               !list_empty(&audience->hooks)));
     if (!taken && context_catch(task, traceback))
         task->joined = true;
     else if (task->main)

@@ -37,13 +37,18 @@ struct task_hook {
     void (*ended)(struct task_hook *, struct task *);
 };
 
+/* Those who wait for its end. */
+struct task_audience {
+    struct list joins; /* struct operation, by `link` */
+    struct list hooks; /* struct task_hook */
+};
+
 struct task {
     struct operation op; /* what it waits in */
     struct list ready;
     struct list all;
-    struct list joins; /* struct operation, by `link` */
-    struct list hooks; /* struct task_hook */
-    lua_State *L;      /* its thread, from start to end */
+    struct task_audience *audience; /* NULL: nobody has waited */
+    lua_State *L;                   /* its thread, from start to end */
     struct context *context;
     struct stream *stream; /* closed if it raises */
     void (*done)(void *owner, bool raised);
@@ -118,6 +123,7 @@ void origin_release(struct origin *origin);
 
 struct task *task_new(void);
 void task_free(struct task *task);
+struct task_audience *task_audience(struct task *task);
 void task_ready(struct task *task);
 void task_next_turn(struct task *task);
 bool task_runnable(void);
