@@ -302,7 +302,7 @@ static void push_task(lua_State *L, const struct task *task)
         return;
     lua_stream_set_fields(L, op->stream);
     struct lua_stream *box = op->stream->owner;
-    lua_pushinteger(L, box ? (lua_Integer) box->id : 0);
+    lua_pushinteger(L, box ? (lua_Integer) box->stream->id : 0);
     lua_setfield(L, -2, "stream");
 }
 
