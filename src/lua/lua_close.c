@@ -43,15 +43,18 @@ static int detached(lua_State *L, struct lua_stream *box)
 
 static void cancel_detach(struct operation *op)
 {
-    stream_cancel_waiter(&op->waiter);
+    stream_cancel_waiter(&operation_room(op)->waiter);
 }
 
 static const struct operation_class detach_class = {
-    "detach", cancel_detach, lua_stream_operation_target, false};
+    .name = "detach",
+    .cancel = cancel_detach,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 
 static void detach_sent(struct stream_waiter *waiter, int error)
 {
-    struct operation *op = list_entry(waiter, struct operation, waiter);
+    struct operation *op = operation_of(waiter);
     struct lua_stream *box = op->object;
     if (error) {
         operation_fail(op, error, NULL);
@@ -83,8 +86,9 @@ static int stream_detach_method(lua_State *L)
         return call_return(L, &call, detached(L, box));
     struct operation *op = call_wait(L, &call, &detach_class, box->timeout);
     op->object = box;
-    op->waiter.done = detach_sent;
-    stream_wait_sent(stream, &op->waiter, stream->output.queued);
+    operation_room(op)->waiter.done = detach_sent;
+    stream_wait_sent(stream, &operation_room(op)->waiter,
+                     stream->output.queued);
     return call_suspend(L, &call, 1);
 }
 

@@ -170,8 +170,11 @@ static void describe_connect(struct operation *op, char *text, size_t size)
     snprintf(text, size, "%s (%s)", connecting->name, doing);
 }
 
-static const struct operation_class connect_class = {"connect", cancel_connect,
-                                                     describe_connect, false};
+static const struct operation_class connect_class = {.name = "connect",
+                                                     .cancel = cancel_connect,
+                                                     .describe =
+                                                         describe_connect,
+                                                     .of_stream = true};
 
 /* --- addresses ------------------------------------------------------------ */
 

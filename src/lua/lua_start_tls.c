@@ -138,7 +138,10 @@ static void cancel_start(struct operation *op)
 }
 
 static const struct operation_class start_class = {
-    "start_tls", cancel_start, lua_stream_operation_target, false};
+    .name = "start_tls",
+    .cancel = cancel_start,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 
 static void check_start(lua_State *L, const struct lua_stream *box)
 {

@@ -21,26 +21,38 @@
 
 struct operation *lua_write_operation(struct list *link)
 {
-    return list_entry(link, struct operation, link);
+    return operation_of(link);
 }
 
 static void cancel_wait(struct operation *op)
 {
-    stream_cancel_waiter(&op->waiter);
+    stream_cancel_waiter(&operation_room(op)->waiter);
 }
 
 static const struct operation_class write_class = {
-    "write", cancel_wait, lua_stream_operation_target, false};
+    .name = "write",
+    .cancel = cancel_wait,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 static const struct operation_class flush_class = {
-    "flush", cancel_wait, lua_stream_operation_target, false};
+    .name = "flush",
+    .cancel = cancel_wait,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 static const struct operation_class shutdown_class = {
-    "shutdown", cancel_wait, lua_stream_operation_target, false};
+    .name = "shutdown",
+    .cancel = cancel_wait,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 static const struct operation_class send_file_class = {
-    "send_file", cancel_wait, lua_stream_operation_target, false};
+    .name = "send_file",
+    .cancel = cancel_wait,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 
 static void sent(struct stream_waiter *waiter, int error)
 {
-    struct operation *op = list_entry(waiter, struct operation, waiter);
+    struct operation *op = operation_of(waiter);
     struct lua_stream *box = op->object;
     if (error) {
         char *message = lua_stream_message(box, op->class->name, error);
@@ -50,7 +62,7 @@ static void sent(struct stream_waiter *waiter, int error)
     }
     lua_State *to = operation_results(op);
     if (op->class == &send_file_class)
-        lua_pushnumber(to, (lua_Number) op->count);
+        lua_pushnumber(to, (lua_Number) operation_room(op)->count);
     else
         lua_pushboolean(to, true);
     operation_finish(op, 1);
@@ -64,7 +76,7 @@ static struct operation *begin_wait(lua_State *L, struct call *call,
     call->stream = box->stream;
     struct operation *op = call_wait(L, call, class, box->timeout);
     op->object = box;
-    op->waiter.done = sent;
+    operation_room(op)->waiter.done = sent;
     if (box->stream->unref)
         operation_unref(op, true);
     return op;
@@ -84,7 +96,7 @@ static int wait_sent(lua_State *L, struct call *call,
     if (box->stream->output.sent >= until)
         return return_true(L, call);
     struct operation *op = begin_wait(L, call, class, box);
-    stream_wait_sent(box->stream, &op->waiter, until);
+    stream_wait_sent(box->stream, &operation_room(op)->waiter, until);
     return call_suspend(L, call, 1);
 }
 
@@ -253,7 +265,7 @@ static int stream_shutdown_method(lua_State *L)
     if (stream->shut_done)
         return return_true(L, &call);
     struct operation *op = begin_wait(L, &call, &shutdown_class, box);
-    stream_shutdown(stream, &op->waiter);
+    stream_shutdown(stream, &operation_room(op)->waiter);
     return call_suspend(L, &call, 1);
 }
 
@@ -361,8 +373,8 @@ static int stream_send_file(lua_State *L)
         return call_return(L, &call, 1);
     }
     struct operation *op = begin_wait(L, &call, &send_file_class, box);
-    op->count = length;
-    stream_wait_sent(stream, &op->waiter, end);
+    operation_room(op)->count = length;
+    stream_wait_sent(stream, &operation_room(op)->waiter, end);
     return call_suspend(L, &call, 1);
 }
 
