@@ -224,7 +224,8 @@ const char *stream_take(struct stream *stream, const struct match *match,
 bool stream_may_put(struct stream *stream, size_t size);
 
 /* Ends our side when all that was queued has left: 0, STREAM_WAIT (`waiter`
- * will be told), or an error. */
+ * will be told), or an error, which stream_may_shutdown tells before. */
+int stream_may_shutdown(struct stream *stream);
 int stream_shutdown(struct stream *stream, struct stream_waiter *waiter);
 /* Flushes for at most `linger` seconds in the background, then closes. */
 void stream_close(struct stream *stream, double linger);

@@ -268,15 +268,19 @@ void stream_flush_blocking(struct stream *stream)
     }
 }
 
+/* A second one waits for what the first has begun. */
+int stream_may_shutdown(struct stream *stream)
+{
+    bool begun =
+        stream->shut && !stream_closed(stream) && !stream->output_error;
+    return begun || stream->shut_done ? 0 : stream_may_write(stream, 0);
+}
+
 int stream_shutdown(struct stream *stream, struct stream_waiter *waiter)
 {
-    if (stream->shut_done)
-        return 0;
-    if (!stream->shut) {
-        int error = stream_may_write(stream, 0);
-        if (error)
-            return error;
-    }
+    int error = stream_may_shutdown(stream);
+    if (error || stream->shut_done)
+        return error;
     stream->shut = true;
     if (stream->phase == STREAM_OPEN && !stream_write_waits(stream))
         loop_before_wait(stream->loop, &stream->flush_call);

@@ -56,11 +56,13 @@ static void detach_sent(struct stream_waiter *waiter, int error)
 {
     struct operation *op = operation_of(waiter);
     struct lua_stream *box = op->object;
-    if (error) {
+    /* Closed meanwhile, or handed over to somebody who also waited. */
+    if (!error && stream_closed(box->stream))
+        error = ERROR_CLOSED;
+    if (error)
         operation_fail(op, error, NULL);
-        return;
-    }
-    operation_finish(op, detached(operation_results(op), box));
+    else
+        operation_finish(op, detached(operation_results(op), box));
 }
 
 /* stream:detach([options], [callback]) → fd, data */
@@ -75,6 +77,8 @@ static int stream_detach_method(lua_State *L)
         return call_error(L, "detach: a read is pending");
     if (stream->transport != &stream->plain || stream->rare->next)
         return call_error(L, "detach: not possible on a TLS stream");
+    if (stream->phase == STREAM_CONNECTING)
+        return call_error(L, "detach: the stream is still being connected");
     int refused = call_refused(L, &call);
     if (refused)
         return refused;

@@ -259,7 +259,7 @@ static int stream_shutdown_method(lua_State *L)
         return refused;
     struct stream *stream = box->stream;
     call.stream = stream;
-    int error = stream->shut ? 0 : stream_may_write(stream, 0);
+    int error = stream_may_shutdown(stream);
     if (error)
         return lua_stream_call_fail(L, &call, box, error);
     if (stream->shut_done)
