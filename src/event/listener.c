@@ -265,8 +265,12 @@ static void drop(struct listener *listener)
 void listener_connection_ended(struct listener *listener)
 {
     listener->connections--;
-    if (listener->fd >= 0)
+    if (listener->fd >= 0) {
+        /* Whoever waited may have taken the last descriptor. */
+        if (listener->reported && !somebody_waits(listener))
+            listener->reported = false;
         update(listener);
+    }
     drop(listener);
 }
 
