@@ -285,12 +285,23 @@ static int file_failed(lua_State *L, struct call *call, const char *path,
     return call_fail(L, call, error, lua_tostring(L, -1));
 }
 
-/* A descriptor of our own for the file at `index`, a path or a descriptor. A
+/* A name with a zero byte is no file's, and must not become another one's. A
  * named pipe must not block the host before it is refused. */
+static int open_path(lua_State *L, int index)
+{
+    size_t size;
+    const char *path = lua_tolstring(L, index, &size);
+    if (strlen(path) == size)
+        return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    errno = ENOENT;
+    return -1;
+}
+
+/* A descriptor of our own for the file at `index`, a path or a descriptor. */
 static int open_file(lua_State *L, int index)
 {
     if (lua_type(L, index) == LUA_TSTRING)
-        return open(lua_tostring(L, index), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        return open_path(L, index);
     int fd = argument_fd(L, index);
     int mode = fcntl(fd, F_GETFL);
     if (mode >= 0 && (mode & O_ACCMODE) == O_WRONLY) {
