@@ -236,6 +236,10 @@ static int stream_set_close_callback(lua_State *L)
 
 #define MOST ((uint64_t) 1 << 53)
 
+/* What is read becomes a Lua string, and of one with 2 GiB LuaJIT raises an
+ * error, which nobody catches outside of Lua code. */
+#define LONGEST ((size_t) 0x7fff0000)
+
 void lua_stream_options(lua_State *L, int index,
                         struct lua_stream_options *options)
 {
@@ -247,6 +251,8 @@ void lua_stream_options(lua_State *L, int index,
                                             MOST, stream->max_buffer_size);
     stream->read_chunk_size = options_whole(L, index, "read_chunk_size", 1,
                                             MOST, stream->read_chunk_size);
+    if (stream->max_buffer_size > LONGEST)
+        stream->max_buffer_size = LONGEST;
     if (stream->read_chunk_size > stream->max_buffer_size)
         stream->read_chunk_size = stream->max_buffer_size;
     stream->max_write_buffer_size =
