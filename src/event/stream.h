@@ -113,7 +113,7 @@ struct stream {
     struct transport plain;
     ev_io reader;
     struct stream_waits *waits; /* what waits beside it; NULL if nothing has */
-    struct loop_call flush_call, again_call;
+    struct loop_call call;      /* see stream_call.c */
     struct buffer input;
     struct outqueue output;
     /* For reading alone: see stream_have_rare. */
@@ -144,6 +144,8 @@ struct stream {
     bool watched : 1;    /* a close callback waits for `over` */
     bool busy : 1;       /* the listener's handler has not returned */
     bool told : 1;       /* `over` was called */
+    bool flush_due : 1;  /* `call` comes before the loop waits; or, else, in */
+    bool again_due : 1;  /* the next turn */
     bool unref : 1;      /* does not keep the host */
     bool shared : 1;     /* the descriptor is a standard one, not ours alone */
     bool left : 1;  /* the host ends, and leaves a shared descriptor open */
