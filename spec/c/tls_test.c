@@ -312,6 +312,17 @@ static void test_truncated(int version)
     close_end(&server);
 }
 
+/* Before the handshake there is no close_notify to send. */
+static void test_shutdown_early(int version)
+{
+    struct end client, server;
+    open_pair(&client, &server, version);
+    CHECK(client.transport->class->shutdown(client.transport) == IO_FAILED);
+    CHECK(client.transport->error == ENOTCONN);
+    close_end(&client);
+    close_end(&server);
+}
+
 int main(void)
 {
     make_contexts();
@@ -320,6 +331,7 @@ int main(void)
         test_cut_handshake(version);
         test_held(version);
         test_truncated(version);
+        test_shutdown_early(version);
     }
     test_both_ways(1, true);
     test_flood();

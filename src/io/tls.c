@@ -330,7 +330,11 @@ static ssize_t tls_shutdown(struct transport *transport)
     send_before(tls);
     if (tls->write_error)
         return transport_fail(transport, tls->write_error);
-    return transport->unsent ? IO_WANT_WRITE : IO_END;
+    if (transport->unsent)
+        return IO_WANT_WRITE;
+    if (SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN)
+        return IO_END;
+    return transport_fail(transport, ENOTCONN); /* there is nothing to end */
 }
 
 static const char *tls_reason_of(const struct transport *transport)
