@@ -131,7 +131,7 @@ describe("the command line", function()
   it("names every option in its help", function()
     local help = output({ "--help" })
     for _, option in ipairs({ "-e CHUNK", "-l MODULE", "-i", "-", "--grace",
-      "--test", "-v, --version", "-h, --help", "--" }) do
+      "--trace[=FILE]", "--trace-bytes N", "--test", "-v, --version", "-h, --help", "--" }) do
       assert.truthy(help:find("\n  " .. option, 1, true), option)
     end
   end)

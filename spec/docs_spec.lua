@@ -25,7 +25,7 @@ describe("the man page", function()
     local text = page:gsub("\\%-", "-")
     local help = weir_binary.run({ "--help" })
     for option in help:gmatch("\n  (%-%S*)") do
-      option = option:gsub(",$", "")
+      option = option:gsub(",$", ""):gsub("%[=.*", "")
       assert.truthy(text:find("\n%.B[IR]? [^\n]*" ..
         option:gsub("%p", "%%%0")), option)
     end

@@ -1,6 +1,7 @@
 /* The host: one Lua state, one loop, the scripts of the command line. */
 #include "host.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -10,6 +11,7 @@
 #include "event/loop.h"
 #include "event/resolver.h"
 #include "event/signal_watch.h"
+#include "event/trace.h"
 #include "lua/lua_modules.h"
 #include "lua/lua_signal.h"
 #include "lua/modules.h"
@@ -115,9 +117,24 @@ static int open_libraries(lua_State *L)
     return 0;
 }
 
+static bool begin_trace(struct loop *loop, const struct options *options)
+{
+    if (!trace_open(loop, options->trace_file, options->trace_bytes)) {
+        fprintf(stderr, "weir: cannot open %s: %s\n", options->trace_file,
+                strerror(errno));
+        return false;
+    }
+    trace_set(loop, options->trace);
+    return true;
+}
+
 int host_run(const struct options *options)
 {
     struct loop *loop = loop_new();
+    if (loop && !begin_trace(loop, options)) {
+        loop_free(loop);
+        return EXIT_FAILURE;
+    }
     lua_State *L = new_state();
     if (!loop || !L) {
         fprintf(stderr, "weir: cannot make the %s\n",
@@ -137,6 +154,7 @@ int host_run(const struct options *options)
     status = scheduler_output_status(status);
     signal_watch_close();
     resolver_free_all();
+    trace_free(loop);
     loop_free(loop);
     return status;
 }

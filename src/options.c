@@ -3,16 +3,21 @@
  * place in globals. */
 #include "options.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "event/trace.h"
+
+#define TRACE_BYTES_MOST 1048576
 
 struct rule {
     char letter;       /* '\0': it has only a long name */
     const char *name;  /* NULL: it has only a letter */
     const char *value; /* what it expects, for people; NULL: nothing */
+    bool optional;     /* a value may follow an '=', and only that */
     bool (*apply)(struct options *, const char *value);
 };
 
@@ -65,14 +70,32 @@ static bool apply_grace(struct options *options, const char *value)
            options->grace >= 0;
 }
 
+/* Optional, so that weir --trace script.lua writes over no script. */
+static bool apply_trace(struct options *options, const char *value)
+{
+    options->trace = true;
+    options->trace_file = value;
+    return !value || *value;
+}
+
+static bool apply_trace_bytes(struct options *options, const char *value)
+{
+    char *end;
+    options->trace_bytes = strtoul(value, &end, 10);
+    return isdigit((unsigned char) *value) && *end == '\0' &&
+           options->trace_bytes <= TRACE_BYTES_MOST;
+}
+
 static const struct rule rules[] = {
-    {'e', NULL, "a chunk of Lua", apply_chunk},
-    {'l', NULL, "a module's name", apply_module},
-    {'i', NULL, NULL, apply_interactive},
-    {'v', "version", NULL, apply_version},
-    {'h', "help", NULL, apply_help},
-    {'\0', "test", NULL, apply_test},
-    {'\0', "grace", "seconds", apply_grace},
+    {'e', NULL, "a chunk of Lua", false, apply_chunk},
+    {'l', NULL, "a module's name", false, apply_module},
+    {'i', NULL, NULL, false, apply_interactive},
+    {'v', "version", NULL, false, apply_version},
+    {'h', "help", NULL, false, apply_help},
+    {'\0', "test", NULL, false, apply_test},
+    {'\0', "grace", "seconds", false, apply_grace},
+    {'\0', "trace", "a file's name", true, apply_trace},
+    {'\0', "trace-bytes", "a number up to 1048576", false, apply_trace_bytes},
 };
 
 enum { RULE_COUNT = sizeof rules / sizeof rules[0] };
@@ -98,9 +121,10 @@ static const struct rule *find_name(const char *name, size_t length)
 static char *apply(struct options *options, const struct rule *rule,
                    const char *shown, const char *value, int *index)
 {
-    if (rule->value && !value && *index + 1 < options->argc)
+    bool needed = rule->value && !rule->optional;
+    if (needed && !value && *index + 1 < options->argc)
         value = options->argv[++*index];
-    if (rule->value && !value)
+    if (needed && !value)
         return memory_format("option '%s' expects %s", shown, rule->value);
     if (!rule->apply(options, value))
         return memory_format("option '%s' expects %s, not '%s'", shown,
@@ -169,7 +193,8 @@ static bool has_chunk(const struct options *options)
 char *options_parse(struct options *options, int argc, char **argv,
                     bool terminal)
 {
-    *options = (struct options){.argc = argc, .argv = argv, .grace = 10};
+    *options = (struct options){
+        .argc = argc, .argv = argv, .grace = 10, .trace_bytes = TRACE_BYTES};
     options->actions =
         memory_new(((size_t) argc + 1) * sizeof *options->actions);
     int index = 1;
@@ -211,6 +236,10 @@ void options_help(FILE *file)
           "  -                  the script is standard input\n"
           "  --grace SECONDS    what SIGTERM leaves to connections at work "
           "(default 10)\n"
+          "  --trace[=FILE]     write what goes over the wire to FILE, or to "
+          "standard error\n"
+          "  --trace-bytes N    how much it shows of each piece of data "
+          "(default 512)\n"
           "  --test [ARGS...]   run busted; ARGS are its own (see weir --test "
           "--help)\n"
           "  -v, --version      print the version\n"

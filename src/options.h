@@ -20,7 +20,10 @@ struct options {
     const char *script; /* a path; "-": standard input; NULL: none */
     struct option_action *actions;
     int action_count;
+    const char *trace_file; /* NULL: standard error */
+    size_t trace_bytes;     /* of data in one line */
     double grace; /* seconds that SIGTERM leaves to what is under way */
+    bool trace;
     bool interactive;
     bool test; /* run busted; its arguments follow argv[first] */
     bool help;

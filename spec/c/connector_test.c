@@ -74,8 +74,10 @@ static struct connector *start(const char *name,
 {
     memset(&outcome, 0, sizeof outcome);
     outcome.fd = -1;
-    struct connector *connector = connector_start(loop, name, addresses, count,
-                                                  source, on_done, &outcome);
+    struct connector_request request = {
+        .name = name, .addresses = addresses, .count = count, .source = source};
+    struct connector *connector =
+        connector_start(loop, &request, on_done, &outcome);
     CHECK(outcome.calls == 0); /* never inside the call */
     return connector;
 }

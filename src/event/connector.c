@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "event/trace.h"
 
 #define RETRY 0.01 /* seconds, when a unix socket's backlog is full */
 
@@ -29,6 +30,7 @@ struct connector {
     void *owner;
     char *name;
     struct net_address source; /* length 0: any */
+    unsigned stream;           /* its id */
     ev_timer stagger;
     struct loop_call settled; /* a result that came inside connector_start */
     bool starting;
@@ -133,11 +135,21 @@ static void attempt_close(struct attempt *attempt)
     attempt->fd = -1;
 }
 
+static void attempt_trace_end(const struct attempt *attempt)
+{
+    const struct connector *connector = attempt->connector;
+    trace_not_connected(connector->loop, connector->stream, &attempt->address,
+                        attempt->error);
+}
+
 static void stop(struct connector *connector)
 {
     ev_timer_stop(connector->loop->ev, &connector->stagger);
-    for (size_t i = 0; i < connector->next; i++)
+    for (size_t i = 0; i < connector->next; i++) {
+        if (connector->attempts[i].fd >= 0)
+            attempt_trace_end(&connector->attempts[i]);
         attempt_close(&connector->attempts[i]);
+    }
 }
 
 static void bury(struct connector *connector)
@@ -184,14 +196,15 @@ static void succeed(struct attempt *attempt)
 /* Binds to `source`, its port if it names one. */
 static int bind_source(int fd, const struct net_address *source)
 {
+    int on = 1;
     const struct sockaddr_in *inet = (const void *) &source->as;
     /* The port of both families is in the same place. */
     if (inet->sin_port != 0)
-        net_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 #ifdef IP_BIND_ADDRESS_NO_PORT
     /* A port that is free for this peer, not one free for all. */
     else
-        net_set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
 #endif
     return bind(fd, &source->as.any, source->length) ? errno : 0;
 }
@@ -214,6 +227,7 @@ static void connector_next(struct connector *connector);
 static void fail(struct attempt *attempt, int error)
 {
     attempt->error = error;
+    attempt_trace_end(attempt);
     attempt_close(attempt);
 }
 
@@ -303,6 +317,7 @@ static void connector_next(struct connector *connector)
     ev_timer_stop(connector->loop->ev, &connector->stagger);
     while (connector->next < connector->count) {
         struct attempt *attempt = &connector->attempts[connector->next++];
+        trace_connecting(connector->loop, connector->stream, &attempt->address);
         int error = attempt_begin(attempt);
         if (error == 0) {
             succeed(attempt);
@@ -366,27 +381,26 @@ static void set_attempts(struct connector *connector,
     free(ordered);
 }
 
-struct connector *connector_start(struct loop *loop, const char *name,
-                                  const struct net_address *addresses,
-                                  size_t count,
-                                  const struct net_address *source,
+struct connector *connector_start(struct loop *loop,
+                                  const struct connector_request *request,
                                   connector_done *done, void *owner)
 {
-    struct connector *connector =
-        memory_new(sizeof *connector + count * sizeof(struct attempt));
+    size_t size = request->count * sizeof(struct attempt);
+    struct connector *connector = memory_new(sizeof *connector + size);
     list_init(&connector->grave);
     list_init(&connector->settled.link);
     connector->settled.run = on_settled;
     connector->loop = loop;
     connector->done = done;
     connector->owner = owner;
-    connector->name = memory_copy(name, strlen(name));
+    connector->name = memory_copy(request->name, strlen(request->name));
+    connector->stream = request->stream;
     connector->fd = -1;
-    if (source)
-        connector->source = *source;
+    if (request->source)
+        connector->source = *request->source;
     ev_init(&connector->stagger, on_stagger);
     connector->stagger.data = connector;
-    set_attempts(connector, addresses, count);
+    set_attempts(connector, request->addresses, request->count);
     connector->starting = true;
     connector_next(connector);
     connector->starting = false;

@@ -24,13 +24,18 @@ struct connector;
 typedef void connector_done(struct connector *, int fd, int error,
                             const char *message);
 
-/* `name` is what was asked for, such as "localhost:81"; it and the addresses
- * (at least one) are copied. `source`: bind to it first, and try only
- * addresses of its family; NULL: any. */
-struct connector *connector_start(struct loop *loop, const char *name,
-                                  const struct net_address *addresses,
-                                  size_t count,
-                                  const struct net_address *source,
+/* What is asked for; all of it is copied. */
+struct connector_request {
+    const char *name; /* in words, such as "localhost:81" */
+    const struct net_address *addresses;
+    size_t count; /* at least one */
+    /* Bind to it first, and try only addresses of its family; NULL: any. */
+    const struct net_address *source;
+    unsigned stream; /* the id of the one that it is for, for the trace */
+};
+
+struct connector *connector_start(struct loop *loop,
+                                  const struct connector_request *request,
                                   connector_done *done, void *owner);
 
 void *connector_owner(const struct connector *connector);

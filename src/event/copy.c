@@ -35,7 +35,7 @@ static bool is_direct(const struct stream *to)
 static size_t write_now(struct stream *to, const char *data, size_t size)
 {
     struct iovec vector = {(char *) data, size};
-    ssize_t count = to->transport->class->write(to->transport, &vector, 1);
+    ssize_t count = stream_transmit(to, &vector, 1);
     if (count > 0) {
         stream_budget_use(&to->write_budget, (size_t) count);
         return (size_t) count;
@@ -119,7 +119,7 @@ static int read_next(struct copy *copy)
     }
     if (stream_budget_left(to, &to->write_budget) == 0) {
         copy->waiting = true;
-        stream_go_on_later(from);
+        loop_next_turn(from->loop, &from->again_call);
         return STREAM_WAIT;
     }
     struct match match = {.kind = MATCH_ANY,

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "event/trace.h"
 #include "io/standard.h"
 
 enum { SENDS_PER_TURN = 64 };
@@ -28,12 +29,12 @@ static int receive_now(struct datagram *datagram)
     struct udp_packet *packet = &datagram->packet;
     int error = udp_receive(datagram->fd, datagram->loop->scratch,
                             datagram->max, packet);
-    if (error)
-        return error;
-    if (packet->length > packet->size)
-        return EMSGSIZE;
-    datagram->loop->scratch_busy = true;
-    return 0;
+    if (!error && packet->length > packet->size)
+        error = EMSGSIZE;
+    if (!would_block(error))
+        trace_datagram_received(datagram, error);
+    datagram->loop->scratch_busy = !error;
+    return error;
 }
 
 int datagram_receive(struct datagram *datagram, size_t max)
@@ -78,9 +79,18 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
     datagram->received(datagram, error);
 }
 
+static int transmit(struct datagram *datagram, const void *data, size_t size,
+                    const struct net_address *address)
+{
+    int error = udp_send(datagram->fd, datagram->family, data, size, address);
+    if (!would_block(error))
+        trace_datagram_sent(datagram, data, size, address, error);
+    return error;
+}
+
 static int send_now(struct datagram *datagram, const struct datagram_send *send)
 {
-    return udp_send(datagram->fd, datagram->family, send->data, send->size,
+    return transmit(datagram, send->data, send->size,
                     send->address.length ? &send->address : NULL);
 }
 
@@ -152,8 +162,7 @@ int datagram_send(struct datagram *datagram, const void *data, size_t size,
     if (datagram->fd < 0)
         return ERROR_CLOSED;
     if (list_empty(&datagram->sends)) {
-        int error =
-            udp_send(datagram->fd, datagram->family, data, size, address);
+        int error = transmit(datagram, data, size, address);
         if (!would_block(error))
             return error;
     }
@@ -161,10 +170,30 @@ int datagram_send(struct datagram *datagram, const void *data, size_t size,
     return DATAGRAM_WAIT;
 }
 
+int datagram_connect(struct datagram *datagram,
+                     const struct net_address *address)
+{
+    if (datagram->fd < 0)
+        return ERROR_CLOSED;
+    int error = udp_connect(datagram->fd, datagram->family, address);
+    if (!error)
+        trace_datagram(datagram, "connected");
+    return error;
+}
+
 void datagram_cancel_send(struct datagram_send *send)
 {
     list_remove(&send->link);
     free(send);
+}
+
+static char *own_path(const struct net_address *local)
+{
+    if (!local || local->as.any.sa_family != AF_UNIX ||
+        local->as.local.sun_path[0] == '\0')
+        return NULL;
+    return memory_copy(local->as.local.sun_path,
+                       strlen(local->as.local.sun_path));
 }
 
 /* What has arrived is still received; nothing is waited for any more. */
@@ -178,6 +207,8 @@ static void on_drain(struct loop_call *call)
     datagram->receiving = false;
     datagram->received(datagram, would_block(error) ? ECANCELED : error);
 }
+
+static unsigned last_id;
 
 static struct datagram *make(struct loop *loop, int fd, int family)
 {
@@ -194,6 +225,8 @@ static struct datagram *make(struct loop *loop, int fd, int family)
     ev_timer_init(&datagram->retry, on_retry, 0, 0);
     datagram->reader.data = datagram->writer.data = datagram;
     datagram->retry.data = datagram;
+    datagram->id = ++last_id;
+    trace_datagram(datagram, "opened");
     return datagram;
 }
 
@@ -206,8 +239,7 @@ int datagram_open(struct datagram **result, struct loop *loop,
     if (error)
         return error;
     *result = make(loop, fd, family);
-    if (local)
-        net_file_note(&(*result)->file, local);
+    (*result)->path = own_path(local);
     return 0;
 }
 
@@ -225,18 +257,20 @@ int datagram_adopt(struct datagram **result, struct loop *loop, int fd,
  * release this socket again. */
 void datagram_close(struct datagram *datagram)
 {
-    struct net_address local;
     struct list unsent;
     if (datagram->fd < 0)
         return;
+    trace_datagram(datagram, "closed");
     ev_io_stop(datagram->loop->ev, &datagram->reader);
     ev_io_stop(datagram->loop->ev, &datagram->writer);
     ev_timer_stop(datagram->loop->ev, &datagram->retry);
     list_remove(&datagram->drain.link);
-    if (net_local_address(datagram->fd, &local))
-        net_file_remove(&datagram->file, &local);
     standard_close(datagram->fd);
     datagram->fd = -1;
+    if (datagram->path)
+        unlink(datagram->path);
+    free(datagram->path);
+    datagram->path = NULL;
     list_init(&unsent);
     list_move(&unsent, &datagram->sends);
     for (struct list *link; (link = list_pop(&unsent));)

@@ -32,9 +32,10 @@ struct datagram {
     size_t max; /* bytes that the pending receive takes */
     int fd;     /* -1: closed */
     int family;
+    unsigned id; /* what the trace calls it */
     bool receiving;
-    bool drained;         /* receives wait no more: ECANCELED */
-    struct net_file file; /* of a unix socket, of its own */
+    bool drained; /* receives wait no more: ECANCELED */
+    char *path;   /* of a unix socket, to be removed; or NULL */
 };
 
 /* A datagram that waits for room in the kernel: a copy of it. */
@@ -62,6 +63,9 @@ int datagram_adopt(struct datagram **datagram, struct loop *loop, int fd,
 int datagram_send(struct datagram *datagram, const void *data, size_t size,
                   const struct net_address *address,
                   struct datagram_send **send);
+/* Connects it, anew if it is: 0 or an errno. */
+int datagram_connect(struct datagram *datagram,
+                     const struct net_address *address);
 /* Takes it back, unsent. */
 void datagram_cancel_send(struct datagram_send *send);
 

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "event/trace.h"
 #include "io/standard.h"
 
 static bool at_limit(const struct listener *listener)
@@ -87,12 +89,15 @@ static enum outcome accept_one(struct listener *listener)
         listener->events->accepted(listener, fd, &peer);
         return ACCEPTED;
     }
-    if (is_passing(errno))
-        return PASSED;
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
+    int error = errno;
+    if (error == EAGAIN || error == EWOULDBLOCK) {
         listener->reported = false;
-    else
-        exhausted(listener, errno);
+        return OVER;
+    }
+    trace_not_accepted(listener, error);
+    if (is_passing(error))
+        return PASSED;
+    exhausted(listener, error);
     return OVER;
 }
 
@@ -159,8 +164,19 @@ static struct listener *make(struct loop *loop, int fd,
     listener->acceptor.data = listener;
     ev_init(&listener->rest, on_rested);
     listener->rest.data = listener;
+    trace_listener(listener, "listening on");
     update(listener);
     return listener;
+}
+
+/* The path of its socket file; NULL if there is none. */
+static const char *socket_path(const struct listener *listener)
+{
+    const struct net_address *address = &listener->address;
+    if (address->as.any.sa_family != AF_UNIX ||
+        address->as.local.sun_path[0] == '\0')
+        return NULL;
+    return address->as.local.sun_path;
 }
 
 struct listener *listener_open(struct loop *loop,
@@ -169,11 +185,16 @@ struct listener *listener_open(struct loop *loop,
                                const struct listener_events *events,
                                void *owner)
 {
+    struct stat info;
     int fd = net_listen(address, backlog, reuse_port);
     if (fd < 0)
         return NULL;
     struct listener *listener = make(loop, fd, max_connections, events, owner);
-    net_file_note(&listener->file, &listener->address);
+    const char *path = socket_path(listener);
+    if (path && lstat(path, &info) == 0) {
+        listener->device = info.st_dev;
+        listener->inode = info.st_ino;
+    }
     return listener;
 }
 
@@ -213,12 +234,26 @@ void listener_set_unref(struct listener *listener, bool unref)
     update(listener);
 }
 
+/* Before the descriptor is closed: while the socket is bound, nobody else's
+ * file can have its inode number. */
+static void remove_path(struct listener *listener)
+{
+    struct stat info;
+    const char *path = socket_path(listener);
+    if (!path || listener->inode == 0 || lstat(path, &info) != 0)
+        return;
+    if (info.st_dev == listener->device && info.st_ino == listener->inode)
+        unlink(path);
+    listener->inode = 0;
+}
+
 void listener_close(struct listener *listener)
 {
     if (listener->fd < 0)
         return;
     int fd = listener->fd;
-    net_file_remove(&listener->file, &listener->address);
+    trace_listener(listener, "no longer listening on");
+    remove_path(listener);
     listener->fd = -1;
     list_remove(&listener->drain.link);
     list_remove(&listener->more.link);
@@ -236,12 +271,8 @@ static void drop(struct listener *listener)
 void listener_connection_ended(struct listener *listener)
 {
     listener->connections--;
-    if (listener->fd >= 0) {
-        /* Whoever waited may have taken the last descriptor. */
-        if (listener->reported && !somebody_waits(listener))
-            listener->reported = false;
+    if (listener->fd >= 0)
         update(listener);
-    }
     drop(listener);
 }
 

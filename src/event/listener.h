@@ -40,7 +40,8 @@ struct listener {
     ev_io acceptor;
     ev_timer rest;
     struct net_address address; /* as bound: port 0 resolved */
-    struct net_file file;       /* of its own */
+    dev_t device;               /* of the socket file that is ours, */
+    ino_t inode;                /* 0 if none is */
     unsigned connections;       /* not ended yet */
     unsigned max_connections;   /* 0: no limit */
     int references;             /* the owner's, one per connection */

@@ -16,6 +16,8 @@
 #define LOOP_BUDGET 262144 /* bytes that one stream moves in one turn (R13) */
 #define LOOP_HEAVY 8       /* heavy calls, such as handshakes, in one turn */
 
+struct trace;
+
 /* Something to be called once, soon. In no list: list_empty(&link). */
 struct loop_call {
     struct list link;
@@ -36,10 +38,12 @@ struct loop {
     unsigned heavy_turn, heavy_done; /* in that turn */
     struct list drains; /* calls to make once, when the host begins to end */
     struct list graves;
-    struct list streams; /* every struct stream, by its `link` */
-    struct buffer taken; /* stream_take's last, if that emptied its stream */
-    ev_idle idle;        /* active: the loop must not sleep */
-    bool awake;          /* not even after the turn that comes first */
+    struct trace *tracer; /* trace.h's own */
+    struct trace *trace;  /* the same while somebody traces; else NULL */
+    struct list streams;  /* every struct stream, by its `link` */
+    struct buffer taken;  /* stream_take's last, if that emptied its stream */
+    ev_idle idle;         /* active: the loop must not sleep */
+    bool awake;           /* not even after the turn that comes first */
 };
 
 /* NULL if libev cannot start. Never the default loop (DESIGN §3.11). */

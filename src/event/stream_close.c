@@ -19,7 +19,7 @@ static void stream_end(struct stream *stream, int error, const char *reason)
     stream->over_error = error;
     stream->phase = STREAM_FLUSHING;
     stream->ending = true;
-    stream_stay(stream);
+    list_remove(&stream->again_call.link);
     ev_io_stop(stream->loop->ev, &stream->reader);
     if (reason || before == STREAM_HANDSHAKE)
         stream_keep_reason(stream, reason);
@@ -88,6 +88,7 @@ int stream_detach(struct stream *stream)
     stream_stop_writer(stream);
     stream->transport->fd = -1;
     stream_end(stream, 0, NULL);
+    trace_stream(stream, '*', "detached fd %d", fd);
     stream_finish(stream);
     stream_release(stream);
     return fd;
@@ -96,32 +97,37 @@ int stream_detach(struct stream *stream)
 /* --- after close -----------------------------------------------------------
  */
 
-/* Discards what came; true once there is nothing left to wait for. */
-static bool drained(struct stream *stream)
+/* Discards what came: 0, or once there is nothing left to wait for, ERROR_EOF
+ * or another error. */
+static int drain(struct stream *stream)
 {
     struct loop *loop = stream->loop;
     if (loop->scratch_busy)
-        return false;
+        return 0;
     while (stream_budget_left(stream, &stream->read_budget) > 0) {
         ssize_t count =
             read(stream->transport->fd, loop->scratch, LOOP_SCRATCH);
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
-            return errno != EAGAIN && errno != EWOULDBLOCK;
+            return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : errno;
         if (count == 0)
-            return true;
+            return ERROR_EOF;
+        trace_stream(stream, '<', "%zd discarded", count);
         stream_budget_use(&stream->read_budget, (size_t) count);
     }
-    return false;
+    return 0;
 }
 
 void stream_drain_step(struct stream *stream)
 {
-    if (drained(stream))
-        stream_finish(stream);
-    else
+    int error = drain(stream);
+    if (!error) {
         stream_arm(stream, &stream->reader, IO_WANT_READ);
+        return;
+    }
+    trace_input_ended(stream, error);
+    stream_finish(stream);
 }
 
 /* Our side has ended. A TCP peer is waited for; others cannot lose bytes by
@@ -139,7 +145,7 @@ static void drain_begin(struct stream *stream)
     if (socket)
         shutdown(fd, local ? SHUT_RDWR : SHUT_WR);
     if (local)
-        (void) drained(stream);
+        (void) drain(stream);
     if (!socket || local || stream->output_error) {
         stream_finish(stream);
         return;
@@ -155,7 +161,6 @@ static void drain_begin(struct stream *stream)
 
 void stream_close_step(struct stream *stream)
 {
-    struct transport *transport = stream->transport;
     if (stream->phase == STREAM_FLUSHING) {
         if (stream_sendable(stream) > 0 && !stream->output_error)
             return;
@@ -165,10 +170,10 @@ void stream_close_step(struct stream *stream)
     if (stream->phase != STREAM_ENDING)
         return;
     ssize_t answer = IO_END;
-    bool plain = transport == &stream->plain;
+    bool plain = stream->transport == &stream->plain;
     if (!stream->shut_done && !stream->output_error &&
         !(plain && stream->shared)) /* others go on with it */
-        answer = transport->class->shutdown(transport);
+        answer = stream_end_side(stream);
     if (answer == IO_WANT_READ || answer == IO_WANT_WRITE)
         stream_arm_writer(stream, answer);
     else
@@ -209,11 +214,11 @@ void stream_leave(struct stream *stream)
     /* More than a FIN, so that the peer knows it for an end (close_notify). */
     if (stream->phase == STREAM_OPEN && stream->transport != &stream->plain &&
         !stream->shut_done && !stream->output_error)
-        stream->transport->class->shutdown(stream->transport);
+        (void) stream_end_side(stream);
     stream_end(stream, 0, NULL);
     if (stream->transport->fd >= 0 && stream->phase != STREAM_CLOSED &&
         !stream->shared && net_is_socket(stream->transport->fd))
-        (void) drained(stream);
+        (void) drain(stream);
     stream_finish(stream);
     stream_release(stream);
 }

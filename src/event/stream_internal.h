@@ -4,6 +4,7 @@
 #define WEIR_STREAM_INTERNAL_H
 
 #include "event/stream.h"
+#include "event/trace.h"
 
 #define STREAM_LINGER 30.0 /* seconds, unless close says otherwise */
 #define STREAM_DRAIN 2.0   /* seconds for the peer to end after us (R18) */
@@ -28,14 +29,19 @@ static inline bool stream_write_waits(const struct stream *stream)
     return stream->waits && ev_is_active(&stream->waits->writer);
 }
 
-/* Before the loop waits, what was written is sent. In the next turn, reading,
- * writing or closing goes on from where this one's budget ended it; or, after
- * stream_stay, does not. */
-void stream_flush_later(struct stream *stream);
-void stream_go_on_later(struct stream *stream);
-void stream_stay(struct stream *stream);
-void stream_call_begin(struct stream *stream);
-void stream_call_end(struct stream *stream);
+/* The transport's write, traced. */
+static inline ssize_t stream_transmit(struct stream *stream,
+                                      const struct iovec *vector, int count)
+{
+    struct transport *transport = stream->transport;
+    ssize_t answer = transport->class->write(transport, vector, count);
+    if (stream->loop->trace && answer > 0)
+        trace_sent(stream, vector, (size_t) answer);
+    return answer;
+}
+
+/* The transport's shutdown, traced. */
+ssize_t stream_end_side(struct stream *stream);
 
 /* Counted, and one block for all streams in a row that have the same. */
 const struct stream_options *

@@ -19,6 +19,7 @@ void stream_input_ended(struct stream *stream, int error)
     stream->input_error = error;
     if (error != ERROR_EOF)
         stream_keep_reason(stream, NULL);
+    trace_input_ended(stream, error);
     ev_io_stop(stream->loop->ev, &stream->reader);
 }
 
@@ -169,11 +170,13 @@ static ssize_t transport_read(struct stream *stream, void *data, size_t size)
     ssize_t count = transport->class->read(transport, data, size);
     if (count > 0)
         stream_budget_use(&stream->read_budget, (size_t) count);
+    if (stream->loop->trace && count > 0)
+        trace_received(stream, data, (size_t) count);
     if (count > 0 && stream->output_error)
         transport->drained = false; /* the reset comes behind it (R16) */
     /* A read may have had to write (R32). */
     if (transport->unsent && !stream_write_waits(stream))
-        stream_flush_later(stream);
+        loop_before_wait(stream->loop, &stream->flush_call);
     return count;
 }
 
@@ -250,7 +253,7 @@ static int read_loop(struct stream *stream)
 {
     for (;;) {
         if (stream_budget_left(stream, &stream->read_budget) == 0) {
-            stream_go_on_later(stream);
+            loop_next_turn(stream->loop, &stream->again_call);
             return STREAM_WAIT;
         }
         int answer;
@@ -377,7 +380,7 @@ void stream_consume(struct stream *stream)
     forget_match(stream);
     /* Later: whoever read is told first that the stream is over (R17). */
     if (stream->watched || stream->output_error)
-        stream_flush_later(stream);
+        loop_before_wait(stream->loop, &stream->flush_call);
 }
 
 void stream_read_finish(struct stream *stream, int error)

@@ -37,7 +37,7 @@ int stream_may_write(struct stream *stream, uint64_t size)
 void stream_written(struct stream *stream)
 {
     if (stream->phase == STREAM_OPEN && !stream_write_waits(stream)) {
-        stream_flush_later(stream);
+        loop_before_wait(stream->loop, &stream->flush_call);
         if (stream->eager || outqueue_length(&stream->output) >= STREAM_LARGE)
             stream_flush(stream);
     }
@@ -101,6 +101,7 @@ void stream_output_failed(struct stream *stream, int error)
     stream->output_error = error;
     stream->transport->drained = false;
     stream_keep_reason(stream, NULL);
+    trace_stream_error(stream, '>', "error", error);
     stream_stop_writer(stream);
     outqueue_clear(&stream->output);
     stream_tell_waiters(stream, error);
@@ -137,7 +138,7 @@ static ssize_t copy_file(struct stream *stream, struct outqueue_file *file,
     if (count == 0)
         return transport_fail(transport, EIO);
     struct iovec vector = {block, (size_t) count};
-    return transport->class->write(transport, &vector, 1);
+    return stream_transmit(stream, &vector, 1);
 }
 
 static ssize_t send_file(struct stream *stream, struct outqueue_file *file,
@@ -148,8 +149,11 @@ static ssize_t send_file(struct stream *stream, struct outqueue_file *file,
         size = (size_t) file->remaining;
     if (!transport->class->send_file)
         return copy_file(stream, file, size);
+    off_t offset = file->offset;
     ssize_t count =
         transport->class->send_file(transport, file->fd, &file->offset, size);
+    if (stream->loop->trace && count > 0)
+        trace_sent_file(stream, file->fd, offset, (size_t) count);
     if (count == IO_FAILED &&
         (transport->error == EINVAL || transport->error == ENOSYS))
         return copy_file(stream, file, size);
@@ -167,7 +171,7 @@ static ssize_t send_some(struct stream *stream, size_t size)
     int count = 0;
     if (size > 0)
         count = outqueue_vector(&stream->output, vector, STREAM_VECTORS, size);
-    return stream->transport->class->write(stream->transport, vector, count);
+    return stream_transmit(stream, vector, count);
 }
 
 /* Sends until nothing may leave, the kernel is full or the turn's budget is
@@ -177,7 +181,7 @@ static int send_all(struct stream *stream)
     while (stream_sendable(stream) > 0 || stream->transport->unsent) {
         size_t budget = stream_budget_left(stream, &stream->write_budget);
         if (budget == 0) {
-            stream_go_on_later(stream);
+            loop_next_turn(stream->loop, &stream->again_call);
             return 0;
         }
         if (budget > stream_sendable(stream))
@@ -205,14 +209,24 @@ static void switch_transport(struct stream *stream)
     stream->transport = stream->rare->next;
     stream_have_rare(stream)->next = NULL;
     stream->phase = STREAM_HANDSHAKE;
+    trace_handshake(stream);
     stream_handshake_step(stream);
+}
+
+ssize_t stream_end_side(struct stream *stream)
+{
+    struct transport *transport = stream->transport;
+    ssize_t answer = transport->class->shutdown(transport);
+    if (answer == IO_END)
+        trace_output_ended(stream);
+    return answer;
 }
 
 /* Our side ends, now that everything has left. */
 static void end_output(struct stream *stream)
 {
     struct transport *transport = stream->transport;
-    ssize_t answer = transport->class->shutdown(transport);
+    ssize_t answer = stream_end_side(stream);
     if (answer == IO_WANT_READ || answer == IO_WANT_WRITE) {
         stream_arm_writer(stream, answer);
         return;
@@ -268,22 +282,18 @@ void stream_flush_blocking(struct stream *stream)
     }
 }
 
-/* A second one waits for what the first has begun. */
-int stream_may_shutdown(struct stream *stream)
-{
-    bool begun =
-        stream->shut && !stream_closed(stream) && !stream->output_error;
-    return begun || stream->shut_done ? 0 : stream_may_write(stream, 0);
-}
-
 int stream_shutdown(struct stream *stream, struct stream_waiter *waiter)
 {
-    int error = stream_may_shutdown(stream);
-    if (error || stream->shut_done)
-        return error;
+    if (stream->shut_done)
+        return 0;
+    if (!stream->shut) {
+        int error = stream_may_write(stream, 0);
+        if (error)
+            return error;
+    }
     stream->shut = true;
     if (stream->phase == STREAM_OPEN && !stream_write_waits(stream))
-        stream_flush_later(stream);
+        loop_before_wait(stream->loop, &stream->flush_call);
     stream_settle(stream);
     return stream_wait_sent(stream, waiter, stream->output.queued);
 }

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "event/connector.h"
 #include "event/resolver.h"
+#include "event/trace.h"
 #include "io/net.h"
 #include "io/standard.h"
 #include "lua/arguments.h"
@@ -36,15 +37,15 @@ static void connecting_free(struct connecting *connecting)
         connector_cancel(connecting->connector);
     free(connecting->name);
     free(connecting);
-    lua_stream_have_rare(box)->connecting = NULL;
+    lua_stream_opening(box)->connecting = NULL;
     lua_stream_let_go(box);
 }
 
 static struct operation *take_ready(struct lua_stream *box)
 {
-    struct operation *op = box->rare->ready;
+    struct operation *op = box->opening->ready;
     if (op)
-        lua_stream_have_rare(box)->ready = NULL;
+        lua_stream_opening(box)->ready = NULL;
     return op;
 }
 
@@ -72,13 +73,13 @@ static void fail(struct lua_stream *box, int error, const char *message)
  * own result. */
 static void connected(struct lua_stream *box, int fd)
 {
-    if (box->rare->tls != LUA_NOREF) {
-        const char *name = box->rare->connecting->name;
+    if (box->opening->tls != LUA_NOREF) {
+        const char *name = box->opening->connecting->name;
         stream_open(box->stream, fd, lua_tls_client(box, fd, name));
         return;
     }
     succeed(box);
-    connecting_free(box->rare->connecting);
+    connecting_free(box->opening->connecting);
     stream_open(box->stream, fd, NULL);
 }
 
@@ -86,7 +87,7 @@ static void failed(struct lua_stream *box, int error, const char *message)
 {
     char *text = memory_copy(message, strlen(message));
     fail(box, error, text);
-    connecting_free(box->rare->connecting);
+    connecting_free(box->opening->connecting);
     stream_connect_failed(box->stream, error, text);
     free(text);
 }
@@ -112,13 +113,15 @@ static void connector_ended(struct connector *connector, int fd, int error,
 static void ready_failed(struct lua_stream *box, int error)
 {
     char *message;
-    if (!box->rare->ready)
+    if (!box->opening->ready)
         return;
-    if (box->rare->connecting)
-        message = memory_format("connect %s: %s", box->rare->connecting->name,
-                                stream_reason(box->stream, error));
+    if (box->opening->connecting)
+        message =
+            memory_format("connect %s: %s", box->opening->connecting->name,
+                          stream_reason(box->stream, error));
     else
-        message = lua_stream_message(box, box->rare->ready->class->name, error);
+        message =
+            lua_stream_message(box, box->opening->ready->class->name, error);
     fail(box, error, message);
     free(message);
 }
@@ -127,15 +130,17 @@ static void ready_failed(struct lua_stream *box, int error)
 void lua_connect_ready(struct stream *stream, int error)
 {
     struct lua_stream *box = stream->owner;
+    if (stream->loop->trace)
+        lua_tls_trace(box, error);
     lua_tls_done(box);
-    if (box->rare->listener)
+    if (box->opening->listener)
         lua_listener_ready(box, error);
     if (error)
         ready_failed(box, error);
     else
         succeed(box);
-    if (box->rare->connecting)
-        connecting_free(box->rare->connecting);
+    if (box->opening->connecting)
+        connecting_free(box->opening->connecting);
     else
         lua_stream_let_go(box);
 }
@@ -144,8 +149,8 @@ static void cancel_connect(struct operation *op)
 {
     struct lua_stream *box = op->object;
     (void) take_ready(box);
-    if (box->rare->connecting)
-        connecting_free(box->rare->connecting);
+    if (box->opening->connecting)
+        connecting_free(box->opening->connecting);
     if (box->stream->phase == STREAM_CONNECTING)
         stream_connect_failed(box->stream, ERROR_CLOSED, NULL);
     else
@@ -157,7 +162,7 @@ static void cancel_connect(struct operation *op)
 static void describe_connect(struct operation *op, char *text, size_t size)
 {
     struct lua_stream *box = op->object;
-    const struct connecting *connecting = box->rare->connecting;
+    const struct connecting *connecting = box->opening->connecting;
     char doing[512] = "TLS handshake";
     if (!connecting) {
         lua_stream_target(box, text, size);
@@ -170,21 +175,23 @@ static void describe_connect(struct operation *op, char *text, size_t size)
     snprintf(text, size, "%s (%s)", connecting->name, doing);
 }
 
-static const struct operation_class connect_class = {.name = "connect",
-                                                     .cancel = cancel_connect,
-                                                     .describe =
-                                                         describe_connect,
-                                                     .of_stream = true};
+static const struct operation_class connect_class = {"connect", cancel_connect,
+                                                     describe_connect, false};
 
 /* --- addresses ------------------------------------------------------------ */
 
 static void try_addresses(struct connecting *connecting,
                           const struct net_address *addresses, size_t count)
 {
+    struct connector_request request = {
+        .name = connecting->name,
+        .addresses = addresses,
+        .count = count,
+        .source = connecting->bound ? &connecting->source : NULL,
+        .stream = connecting->box->stream->id,
+    };
     connecting->connector =
-        connector_start(task_loop(), connecting->name, addresses, count,
-                        connecting->bound ? &connecting->source : NULL,
-                        connector_ended, connecting);
+        connector_start(task_loop(), &request, connector_ended, connecting);
 }
 
 static void resolved(void *owner, int error,
@@ -211,6 +218,7 @@ static int start(struct connecting *connecting)
         try_addresses(connecting, &target->address, 1);
         return 0;
     }
+    trace_stream(connecting->box->stream, '*', "resolving %s", target->host);
     struct resolver *resolver = resolver_get(task_loop(), NULL, &error);
     if (resolver)
         connecting->query =
@@ -255,7 +263,7 @@ static struct connecting *begin_connecting(lua_State *L, struct lua_stream *box,
     struct connecting *connecting = memory_new(sizeof *connecting);
     connecting->box = box;
     connecting->name = memory_copy(name, strlen(name));
-    lua_stream_have_rare(box)->connecting = connecting;
+    lua_stream_opening(box)->connecting = connecting;
     lua_stream_keep(L, box, 1);
     return connecting;
 }
@@ -263,11 +271,11 @@ static struct connecting *begin_connecting(lua_State *L, struct lua_stream *box,
 static int wait_ready(lua_State *L, struct lua_stream *box, struct call *call)
 {
     double timeout = options_seconds(L, call->options, "connect_timeout",
-                                     box->rare->connect_timeout);
+                                     box->opening->connect_timeout);
     call->timeout = timeout >= 0 ? timeout : call->timeout;
     struct operation *op = call_wait(L, call, &connect_class, box->timeout);
     op->object = box;
-    lua_stream_have_rare(box)->ready = op;
+    lua_stream_opening(box)->ready = op;
     if (box->stream->unref)
         operation_unref(op, true);
     return call_suspend(L, call, 1);
@@ -290,7 +298,7 @@ static int adopt(lua_State *L, struct lua_stream *box, struct call *call,
         net_format(&peer, text, sizeof text);
     lua_stream_set_peer(box, text);
     standard_adopt(fd);
-    if (box->rare->tls != LUA_NOREF) {
+    if (box->opening->tls != LUA_NOREF) {
         begin_connecting(L, box, lua_tostring(L, 2));
         connected(box, fd);
         return wait_ready(L, box, call);
@@ -305,18 +313,18 @@ static int adopt(lua_State *L, struct lua_stream *box, struct call *call,
 static int prepare_tls(lua_State *L, struct lua_stream *box, struct call *call,
                        const struct net_target *target)
 {
-    bool wanted = target->tls && box->rare->tls == LUA_NOREF;
+    bool wanted = target->tls && box->opening->tls == LUA_NOREF;
     int error = lua_tls_option(L, call->options, wanted, "connect");
     if (error) {
         lua_pushfstring(L, "connect %s: %s", lua_tostring(L, 2),
                         lua_tostring(L, -1));
         return call_fail(L, call, error, lua_tostring(L, -1));
     }
-    struct lua_rare *rare = lua_stream_have_rare(box);
-    free(rare->host);
-    rare->host = target->kind == TARGET_HOST
-                     ? memory_copy(target->host, strlen(target->host))
-                     : NULL;
+    struct lua_opening *opening = lua_stream_opening(box);
+    free(opening->host);
+    opening->host = target->kind == TARGET_HOST
+                        ? memory_copy(target->host, strlen(target->host))
+                        : NULL;
     if (!lua_isnil(L, -1))
         lua_tls_set(L, box);
     else
@@ -335,7 +343,7 @@ static int begin(lua_State *L, struct lua_stream *box, struct call *call)
     struct net_address source;
     const char *from = options_string(L, call->options, "source", NULL);
     if (!from)
-        from = box->rare->source;
+        from = box->opening->source;
     int refused = call_refused(L, call);
     if (refused)
         return refused;
@@ -407,7 +415,7 @@ static void keep_source(lua_State *L, struct lua_stream *box, int options)
     const char *source = options_string(L, options, "source", &size);
     if (!source)
         return;
-    lua_stream_have_rare(box)->source = memory_copy(source, size);
+    lua_stream_opening(box)->source = memory_copy(source, size);
     lua_pop(L, 1);
 }
 

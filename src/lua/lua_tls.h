@@ -57,6 +57,8 @@ struct transport *lua_tls_server(struct lua_stream *box, int fd,
  * handshake begins; nobody is told of its end. */
 void lua_tls_begin(lua_State *L, struct lua_stream *box);
 /* The handshake is over. */
+/* The handshake ended: what the trace says of it. */
+void lua_tls_trace(struct lua_stream *box, int error);
 void lua_tls_done(struct lua_stream *box);
 
 /* events->asked */

@@ -73,12 +73,9 @@ static int carry_out(struct lua_udp *box, bool connects, const char *data,
                      size_t size, const struct net_address *address,
                      struct datagram_send **send)
 {
-    struct datagram *datagram = box->datagram;
-    if (!connects)
-        return datagram_send(datagram, data, size, address, send);
-    if (datagram->fd < 0)
-        return ERROR_CLOSED;
-    return udp_connect(datagram->fd, datagram->family, address);
+    if (connects)
+        return datagram_connect(box->datagram, address);
+    return datagram_send(box->datagram, data, size, address, send);
 }
 
 static void await_room(struct errand *errand, struct datagram_send *send)
@@ -117,10 +114,10 @@ static void describe(struct operation *op, char *text, size_t size)
     snprintf(text, size, "%s", ((struct errand *) op->object)->target);
 }
 
-static const struct operation_class send_class = {
-    .name = "send", .cancel = cancel, .describe = describe};
-static const struct operation_class connect_class = {
-    .name = "connect", .cancel = cancel, .describe = describe};
+static const struct operation_class send_class = {"send", cancel, describe,
+                                                  false};
+static const struct operation_class connect_class = {"connect", cancel,
+                                                     describe, false};
 
 /* --- the call ------------------------------------------------------------- */
 

@@ -24,7 +24,7 @@ static void (*const parts[])(lua_State *) = {
     lua_udp_open,     lua_watch_open,     lua_queue_open,
     lua_group_open,   lua_coroutine_open, lua_certificate_open,
     lua_process_open, lua_stdio_open,     lua_tls_open,
-    lua_fast_open,
+    lua_fast_open,    lua_trace_open,
 };
 
 /* Each is a chunk that is called with weir and core. */

@@ -33,5 +33,6 @@ void lua_certificate_open(lua_State *L);
 void lua_process_open(lua_State *L);
 void lua_stdio_open(lua_State *L);
 void lua_tls_open(lua_State *L);
+void lua_trace_open(lua_State *L);
 
 #endif
