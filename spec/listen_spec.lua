@@ -496,6 +496,7 @@ describe("a listener", function()
       open = open + 1
       most = math.max(most, open)
       stream:read_until("\n")
+      while served == 0 and open < 2 do weir.sleep(0) end
       stream:write("ok\n")
       open, served = open - 1, served + 1
       stream:close()

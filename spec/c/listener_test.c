@@ -24,12 +24,15 @@ static struct {
     int times, error;
 } fault;
 
+static int accepts; /* calls of accept4 */
+
 /* In libc's place. */
 int failing_accept(int fd, struct sockaddr *address, socklen_t *size,
                    int flags) __asm__("accept4");
 
 int failing_accept(int fd, struct sockaddr *address, socklen_t *size, int flags)
 {
+    accepts++;
     if (fault.times == 0)
         return (int) syscall(SYS_accept4, fd, address, size, flags);
     fault.times--;
@@ -117,6 +120,31 @@ static void test_batch(const char *folder)
     turns(1);
     struct stat info;
     CHECK(lstat(text + 5, &info) < 0); /* its own file is gone */
+}
+
+/* To accept nobody takes longer than to accept somebody. */
+static void test_accepts_nobody_in_vain(void)
+{
+    int fds[12];
+    struct listener *listener = open_listener("127.0.0.1:0", 0);
+    for (int i = 0; i < 2; i++) {
+        connect_many(listener, fds + i, 1);
+        loop->turn += 2;
+        accepts = 0;
+        turns(2);
+        CHECK(seen.accepted == i + 1 && accepts == 1);
+    }
+    connect_many(listener, fds + 2, 10);
+    accepts = 0;
+    for (int i = 0; i < 10; i++) {
+        loop->turn++;
+        turns(1);
+    }
+    CHECK(seen.accepted == 12 && accepts == 10);
+    end_all(listener);
+    close_all(fds, 12);
+    listener_release(listener);
+    turns(1);
 }
 
 static void test_stopping_inside(void (*stop)(struct listener *),
@@ -260,6 +288,7 @@ int main(void)
     CHECK(mkdtemp(folder));
     loop = loop_new();
     test_batch(folder);
+    test_accepts_nobody_in_vain();
     test_stopping_inside(listener_pause, 5);
     test_stopping_inside(listener_close, 2);
     test_stopping_inside(listener_release, 2);

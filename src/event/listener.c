@@ -79,6 +79,23 @@ enum outcome {
     OVER    /* for now */
 };
 
+/* Of turns in a row that bring connections, how many before it is asked
+ * again whether they bring more than one. */
+#define ALONE 8
+
+/* Linux takes longer to accept nobody than for the rest of accept, poll and
+ * epoll_wait together. Most come alone; of another one the loop's next poll
+ * tells. Only where every turn brings some it is asked who is behind. */
+static bool others_wait(struct listener *listener)
+{
+    if (!listener->crowd && !listener->reported && listener->alone != 1)
+        return false;
+    listener->crowd = somebody_waits(listener);
+    if (!listener->crowd)
+        listener->reported = false;
+    return listener->crowd;
+}
+
 static enum outcome accept_one(struct listener *listener)
 {
     struct net_address peer;
@@ -116,15 +133,19 @@ static void accept_next(struct listener *listener)
         listener->batch++;
         outcome = accept_one(listener);
     }
-    if (outcome == ACCEPTED && may_accept(listener))
+    if (outcome == ACCEPTED && may_accept(listener) && others_wait(listener))
         loop_before_wait(listener->loop, &listener->more);
-    update(listener);
+    if (!may_accept(listener))
+        update(listener);
 }
 
 static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
 {
+    struct listener *listener = watcher->data;
     (void) ev, (void) events;
-    accept_next(watcher->data);
+    bool in_a_row = listener->loop->turn - listener->turn <= 1;
+    listener->alone = in_a_row ? listener->alone % ALONE + 1 : 0;
+    accept_next(listener);
 }
 
 static void on_more(struct loop_call *call)
@@ -271,7 +292,7 @@ static void drop(struct listener *listener)
 void listener_connection_ended(struct listener *listener)
 {
     listener->connections--;
-    if (listener->fd >= 0)
+    if (!ev_is_active(&listener->acceptor))
         update(listener);
     drop(listener);
 }

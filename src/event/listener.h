@@ -46,6 +46,8 @@ struct listener {
     unsigned max_connections;   /* 0: no limit */
     int references;             /* the owner's, one per connection */
     unsigned turn, batch;       /* attempts in the loop's turn so far */
+    unsigned alone; /* turns in a row that brought one, none asked for more */
+    bool crowd;     /* somebody waited behind the last one */
     bool paused;
     bool reported; /* this episode of exhaustion */
     bool unref;
