@@ -128,12 +128,15 @@ void loop_free_graves(struct loop *loop)
 
 void loop_turn_due(struct loop *loop)
 {
-    ev_idle_start(loop->ev, &loop->idle);
+    if (!loop->driven)
+        ev_idle_start(loop->ev, &loop->idle);
 }
 
-void loop_may_sleep(struct loop *loop)
+void loop_may_sleep(struct loop *loop, bool may)
 {
-    if (!loop->awake)
+    if (!may)
+        ev_idle_start(loop->ev, &loop->idle);
+    else if (!loop->awake)
         ev_idle_stop(loop->ev, &loop->idle);
 }
 

@@ -44,6 +44,7 @@ struct loop {
     struct buffer taken;  /* stream_take's last, if that emptied its stream */
     ev_idle idle;         /* active: the loop must not sleep */
     bool awake;           /* not even after the turn that comes first */
+    bool driven;          /* turns come by themselves, one before each poll */
 };
 
 /* NULL if libev cannot start. Never the default loop (DESIGN §3.11). */
@@ -73,10 +74,10 @@ void loop_drain(struct loop *loop);
 void loop_bury(struct loop *loop, void *block);
 void loop_free_graves(struct loop *loop);
 
-/* A turn comes before the loop sleeps; at its end loop_may_sleep says that
+/* A turn comes before the loop sleeps; at its end loop_may_sleep says whether
  * nothing is left to do. */
 void loop_turn_due(struct loop *loop);
-void loop_may_sleep(struct loop *loop);
+void loop_may_sleep(struct loop *loop, bool may);
 
 /* The next poll returns at once, whatever the turns before it do. */
 void loop_stay_awake(struct loop *loop);

@@ -105,10 +105,12 @@ static void start_watches(struct ev_loop *ev, ev_prepare *prepare, int events)
     (void) events;
     for (struct list *link; (link = list_pop(&to_start));) {
         struct watch *watch = list_entry(link, struct watch, link);
-        if (fcntl(watch->fd, F_GETFD) < 0)
-            over(watch);
-        else
+        if (fcntl(watch->fd, F_GETFD) >= 0) {
             ev_io_start(ev, &watch->watcher);
+            continue;
+        }
+        over(watch);
+        loop_stay_awake(task_loop());
     }
 }
 
@@ -152,6 +154,12 @@ static int weir_watch(lua_State *L)
     handler_set(L, &watch->handler, lua_gettop(L), 3);
     watch->active = true;
     watch_settle(watch);
+    /* Most hosts never watch anything. One that was started in this turn runs
+     * from the next one on. */
+    if (!ev_is_active(&before_poll)) {
+        ev_prepare_start(task_loop()->ev, &before_poll);
+        loop_stay_awake(task_loop());
+    }
     return 1;
 }
 
@@ -215,7 +223,6 @@ void lua_watch_open(lua_State *L)
         {"__gc", watch_cancel}, {"__tostring", watch_tostring}, {NULL, NULL}};
     ev_prepare_init(&before_poll, start_watches);
     ev_set_priority(&before_poll, EV_MINPRI);
-    ev_prepare_start(task_loop()->ev, &before_poll);
     lua_type_new(L, WATCH_TYPE, methods, meta);
     lua_pushcfunction(L, weir_watch);
     lua_setfield(L, -2, "watch");

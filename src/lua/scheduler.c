@@ -167,6 +167,7 @@ void scheduler_drain(void)
     struct loop *loop = scheduler.loop;
     scheduler.leaving = true;
     ev_prepare_stop(loop->ev, &scheduler.prepare);
+    loop->driven = false;
     collector_close();
     loop_drain(loop);
     close_all_streams();

@@ -249,10 +249,8 @@ static void turn(struct ev_loop *ev, ev_prepare *prepare, int events)
     loop_free_graves(loop);
     if (scheduler.stopping)
         ev_break(ev, EVBREAK_ALL);
-    else if (task_runnable())
-        loop_turn_due(loop);
     else
-        loop_may_sleep(loop);
+        loop_may_sleep(loop, !task_runnable());
     scheduler_idle(ran);
 }
 
@@ -279,5 +277,6 @@ void scheduler_open(lua_State *L, struct loop *loop)
     scheduler.exit_status = -1;
     ev_prepare_init(&scheduler.prepare, turn);
     ev_prepare_start(loop->ev, &scheduler.prepare);
+    loop->driven = true;
     collector_open();
 }
