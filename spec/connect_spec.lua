@@ -23,6 +23,8 @@ local function echo(address)
   end))
 end
 
+local function nobody() end
+
 local function port_of(listener)
   return (listener:address():match(":(%d+)$"))
 end
@@ -164,6 +166,8 @@ describe("connect", function()
   it("raises for wrong use", function()
     local listener = echo("127.0.0.1:0")
     local stream = assert(weir.connect(listener:address()))
+    local fresh = weir.stream()
+    fresh:connect(listener:address(), nobody)
     for pattern, mistake in pairs({
       ["already in use"] = function() stream:connect(listener:address()) end,
       ["unknown option 'foo'"] = function() weir.connect("a:1", { foo = 1 }) end,
@@ -171,6 +175,7 @@ describe("connect", function()
       ["bad option 'connect_timeout'"] = function() weir.connect("a:1", { connect_timeout = -1 }) end,
       ["bad option 'source'"] = function() weir.connect("a:1", { source = 1 }) end,
       ["string%) expected"] = function() weir.connect(80) end,
+      ["detach: the stream is still being connected"] = function() local _ = fresh:detach() end,
     }) do
       local ok, message = pcall(mistake)
       assert.is_false(ok)
@@ -178,6 +183,7 @@ describe("connect", function()
       assert.matches("connect_spec%.lua:%d+:", message)
     end
     stream:close()
+    fresh:abort()
     listener:close()
   end)
 end)

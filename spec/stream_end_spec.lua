@@ -167,6 +167,38 @@ transports.each("ending", function(pair, kind)
     again:abort()
   end)
 
+  it("detaches once: who also waits for that hears that it is closed", function()
+    if not transports.is_plain(kind) then return end
+    local got = weir.channel(9)
+    local function tell(...) got:put({ ... }) end
+    b:write(("x"):rep(3000000), function() end)
+    b:detach({}, tell)
+    b:detach({}, tell)
+    assert.equal(3000000, #a:read_bytes(3000000))
+    local codes, fd = {}, nil
+    for i = 1, 2 do
+      local result = got:get({ timeout = 5 })
+      codes[i], fd = result[3] or "none", result[1] or fd
+    end
+    table.sort(codes)
+    assert.same({ "ECLOSED", "none" }, codes)
+    weir.stream(fd):close()
+    assert.equal("", a:read_until_close())
+  end)
+
+  it("ends its side once: who asks again is told the same, or that it is closed", function()
+    local told = weir.channel(9)
+    a:write(("x"):rep(3000000), function() end)
+    for _ = 1, 2 do a:shutdown({}, function(...) told:put({ ... }) end) end
+    assert.equal(3000000, #b:read_until_close())
+    for _ = 1, 2 do assert.same({ true }, told:get({ timeout = 5 })) end
+    assert.is_true(a:shutdown())
+    b:shutdown({}, function(...) told:put({ ... }) end)
+    b:close()
+    assert.same({ true }, told:get({ timeout = 5 }))
+    assert.equal("ECLOSED", (select(3, b:shutdown())))
+  end)
+
   it("is described by tostring", function()
     assert.matches("^weir%.stream #%d+ %(", tostring(a))
     assert.is_number(a:id())

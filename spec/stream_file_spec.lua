@@ -108,6 +108,7 @@ transports.each("send_file", function(pair)
 
   it("names what cannot be sent", function()
     fails("ENOENT", "/nowhere/at/all: No such file", a:send_file("/nowhere/at/all"))
+    fails("ENOENT", "No such file", a:send_file(path .. "\0.html"))
     fails("EISDIR", "/tmp: Is a directory", a:send_file("/tmp"))
     fails("EINVAL", "/dev/zero: not a regular file", a:send_file("/dev/zero"))
     fails("EBADF", "fd:987654: Bad file descriptor", a:send_file(987654))

@@ -90,6 +90,17 @@ transports.each("searching", function(pair)
     end
   end)
 
+  it("goes on where the look at what is buffered has stopped", function()
+    for _, length in ipairs({ 1000, 2000 }) do
+      a:write(("."):rep(length))
+      assert.equal(".", b:read_bytes(1))
+      local before = looked_at()
+      weir.spawn(function() a:write("\n") end)
+      assert.equal(length, #b:read_until("\n"))
+      assert.is_true(looked_at() - before <= length)
+    end
+  end)
+
   it("goes on where max has stopped it, and does not begin again", function()
     a:write(("."):rep(1000) .. "\n")
     assert.equal(".", b:read_bytes(1))

@@ -234,7 +234,7 @@ describe("weir.tls.context", function()
     raises("bad option 'server_name' (1 to 255 bytes expected, got 0)", { server_name = "" })
     raises("bad option 'server_name' (1 to 255 bytes expected, got 256)",
       { server_name = ("x"):rep(256) })
-    for _, option in ipairs({ "server_name", "ciphers", "ciphersuites", "keylog" }) do
+    for _, option in ipairs({ "server_name", "ciphers", "ciphersuites", "keylog", "ocsp_response" }) do
       raises(("bad option '%s' (it has a zero byte)"):format(option), { [option] = "a\0b" })
     end
     raises("the option 'key' needs a 'cert'", { key = certificates.key })

@@ -217,6 +217,38 @@ static void test_exhaustion(void)
     turns(1);
 }
 
+/* The last one that waited took the last descriptor. */
+static void test_end_of_episode(void)
+{
+    int fds[3], free[2];
+    struct rlimit limit, before;
+    struct listener *listener = open_listener("127.0.0.1:0", 0);
+    connect_many(listener, fds, 3);
+    free[0] = dup(0);
+    free[1] = dup(0);
+    close_all(free, 2);
+    getrlimit(RLIMIT_NOFILE, &before);
+    limit = before;
+    limit.rlim_cur = (rlim_t) free[1] + 1;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    turns(3);
+    CHECK(seen.accepted == 2 && seen.exhausted == 1);
+    close(seen.fds[0]);
+    listener_connection_ended(listener);
+    CHECK(listener->reported); /* one still waits */
+    turn();                    /* 100 ms later */
+    turns(3);
+    CHECK(seen.accepted == 3 && seen.exhausted == 1);
+    close_all(seen.fds + 1, 2);
+    listener_connection_ended(listener);
+    listener_connection_ended(listener);
+    CHECK(!listener->reported);
+    setrlimit(RLIMIT_NOFILE, &before);
+    close_all(fds, 3);
+    listener_release(listener);
+    turns(1);
+}
+
 static void test_errors(void)
 {
     static const int errors[] = {ECONNABORTED, EINTR, ENFILE, ENOMEM, ENOBUFS};
@@ -294,6 +326,7 @@ int main(void)
     test_stopping_inside(listener_release, 2);
     test_limit();
     test_exhaustion();
+    test_end_of_episode();
     test_errors();
     test_foreign_path(folder);
     test_adopt();

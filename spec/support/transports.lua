@@ -80,11 +80,20 @@ function M.keeping(pair)
   end
 end
 
+-- Operations without a timeout of their own have this one, in seconds, so
+-- that a spec that fails ends.
+local LIMIT = 10
+
 --- Calls describe(name, f) for each: f(pair) declares the specs.
 function M.each(name, declare)
   for _, transport in ipairs(M.list) do
+    local function pair(options)
+      local all = with(options, options and options.tls)
+      all.timeout = all.timeout or LIMIT
+      return transport.pair(all)
+    end
     getfenv(declare).describe(name .. " over " .. transport.name, function()
-      declare(transport.pair, transport.name)
+      declare(pair, transport.name)
     end)
   end
 end

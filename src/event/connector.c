@@ -196,15 +196,14 @@ static void succeed(struct attempt *attempt)
 /* Binds to `source`, its port if it names one. */
 static int bind_source(int fd, const struct net_address *source)
 {
-    int on = 1;
     const struct sockaddr_in *inet = (const void *) &source->as;
     /* The port of both families is in the same place. */
     if (inet->sin_port != 0)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        net_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 #ifdef IP_BIND_ADDRESS_NO_PORT
     /* A port that is free for this peer, not one free for all. */
     else
-        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        net_set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 #endif
     return bind(fd, &source->as.any, source->length) ? errno : 0;
 }

@@ -119,7 +119,7 @@ static int read_next(struct copy *copy)
     }
     if (stream_budget_left(to, &to->write_budget) == 0) {
         copy->waiting = true;
-        loop_next_turn(from->loop, &from->again_call);
+        stream_go_on_later(from);
         return STREAM_WAIT;
     }
     struct match match = {.kind = MATCH_ANY,

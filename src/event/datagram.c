@@ -187,15 +187,6 @@ void datagram_cancel_send(struct datagram_send *send)
     free(send);
 }
 
-static char *own_path(const struct net_address *local)
-{
-    if (!local || local->as.any.sa_family != AF_UNIX ||
-        local->as.local.sun_path[0] == '\0')
-        return NULL;
-    return memory_copy(local->as.local.sun_path,
-                       strlen(local->as.local.sun_path));
-}
-
 /* What has arrived is still received; nothing is waited for any more. */
 static void on_drain(struct loop_call *call)
 {
@@ -239,7 +230,8 @@ int datagram_open(struct datagram **result, struct loop *loop,
     if (error)
         return error;
     *result = make(loop, fd, family);
-    (*result)->path = own_path(local);
+    if (local)
+        net_file_note(&(*result)->file, local);
     return 0;
 }
 
@@ -257,6 +249,7 @@ int datagram_adopt(struct datagram **result, struct loop *loop, int fd,
  * release this socket again. */
 void datagram_close(struct datagram *datagram)
 {
+    struct net_address local;
     struct list unsent;
     if (datagram->fd < 0)
         return;
@@ -265,12 +258,10 @@ void datagram_close(struct datagram *datagram)
     ev_io_stop(datagram->loop->ev, &datagram->writer);
     ev_timer_stop(datagram->loop->ev, &datagram->retry);
     list_remove(&datagram->drain.link);
+    if (net_local_address(datagram->fd, &local))
+        net_file_remove(&datagram->file, &local);
     standard_close(datagram->fd);
     datagram->fd = -1;
-    if (datagram->path)
-        unlink(datagram->path);
-    free(datagram->path);
-    datagram->path = NULL;
     list_init(&unsent);
     list_move(&unsent, &datagram->sends);
     for (struct list *link; (link = list_pop(&unsent));)

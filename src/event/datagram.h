@@ -34,8 +34,8 @@ struct datagram {
     int family;
     unsigned id; /* what the trace calls it */
     bool receiving;
-    bool drained; /* receives wait no more: ECANCELED */
-    char *path;   /* of a unix socket, to be removed; or NULL */
+    bool drained;         /* receives wait no more: ECANCELED */
+    struct net_file file; /* of a unix socket, of its own */
 };
 
 /* A datagram that waits for room in the kernel: a copy of it. */

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -190,32 +189,17 @@ static struct listener *make(struct loop *loop, int fd,
     return listener;
 }
 
-/* The path of its socket file; NULL if there is none. */
-static const char *socket_path(const struct listener *listener)
-{
-    const struct net_address *address = &listener->address;
-    if (address->as.any.sa_family != AF_UNIX ||
-        address->as.local.sun_path[0] == '\0')
-        return NULL;
-    return address->as.local.sun_path;
-}
-
 struct listener *listener_open(struct loop *loop,
                                const struct net_address *address, int backlog,
                                bool reuse_port, unsigned max_connections,
                                const struct listener_events *events,
                                void *owner)
 {
-    struct stat info;
     int fd = net_listen(address, backlog, reuse_port);
     if (fd < 0)
         return NULL;
     struct listener *listener = make(loop, fd, max_connections, events, owner);
-    const char *path = socket_path(listener);
-    if (path && lstat(path, &info) == 0) {
-        listener->device = info.st_dev;
-        listener->inode = info.st_ino;
-    }
+    net_file_note(&listener->file, &listener->address);
     return listener;
 }
 
@@ -255,26 +239,13 @@ void listener_set_unref(struct listener *listener, bool unref)
     update(listener);
 }
 
-/* Before the descriptor is closed: while the socket is bound, nobody else's
- * file can have its inode number. */
-static void remove_path(struct listener *listener)
-{
-    struct stat info;
-    const char *path = socket_path(listener);
-    if (!path || listener->inode == 0 || lstat(path, &info) != 0)
-        return;
-    if (info.st_dev == listener->device && info.st_ino == listener->inode)
-        unlink(path);
-    listener->inode = 0;
-}
-
 void listener_close(struct listener *listener)
 {
     if (listener->fd < 0)
         return;
     int fd = listener->fd;
     trace_listener(listener, "no longer listening on");
-    remove_path(listener);
+    net_file_remove(&listener->file, &listener->address);
     listener->fd = -1;
     list_remove(&listener->drain.link);
     list_remove(&listener->more.link);
@@ -292,6 +263,9 @@ static void drop(struct listener *listener)
 void listener_connection_ended(struct listener *listener)
 {
     listener->connections--;
+    /* Whoever waited may have taken the last descriptor. */
+    if (listener->fd >= 0 && listener->reported && !somebody_waits(listener))
+        listener->reported = false;
     if (!ev_is_active(&listener->acceptor))
         update(listener);
     drop(listener);

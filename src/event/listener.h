@@ -40,8 +40,7 @@ struct listener {
     ev_io acceptor;
     ev_timer rest;
     struct net_address address; /* as bound: port 0 resolved */
-    dev_t device;               /* of the socket file that is ours, */
-    ino_t inode;                /* 0 if none is */
+    struct net_file file;       /* of its own */
     unsigned connections;       /* not ended yet */
     unsigned max_connections;   /* 0: no limit */
     int references;             /* the owner's, one per connection */

@@ -76,40 +76,6 @@ static void reader_ready(struct ev_loop *ev, ev_io *watcher, int events)
     }
 }
 
-/* --- calls at the turn's edges ------------------------------------------- */
-
-static void flush_call(struct loop_call *call)
-{
-    struct stream *stream = list_entry(call, struct stream, flush_call);
-    stream_retain(stream);
-    if (stream->phase == STREAM_HANDSHAKE)
-        stream_handshake_step(stream);
-    else if (!stream_write_waits(stream))
-        stream_flush(stream);
-    if (stream->watched || stream->output_error)
-        stream_settle(stream);
-    stream_release(stream);
-}
-
-static void again_call(struct loop_call *call)
-{
-    struct stream *stream = list_entry(call, struct stream, again_call);
-    stream_retain(stream);
-    if (stream->phase == STREAM_HANDSHAKE)
-        stream_handshake_step(stream);
-    else if (stream->phase == STREAM_DRAINING)
-        stream_drain_step(stream);
-    else if (!stream_write_waits(stream))
-        stream_flush(stream);
-    if (stream->phase == STREAM_OPEN && !stream->rare->next) {
-        if (stream->reading)
-            stream_read_progress(stream);
-        else if (stream->watched)
-            stream_read_notice(stream);
-    }
-    stream_release(stream);
-}
-
 size_t stream_budget_left(struct stream *stream, struct stream_budget *budget)
 {
     if (budget->turn != stream->loop->turn) {
@@ -133,11 +99,8 @@ struct stream *stream_new(struct loop *loop,
     struct stream *stream = memory_new(sizeof *stream);
     list_init(&stream->link);
     stream_rare_begin(stream);
-    list_init(&stream->flush_call.link);
-    list_init(&stream->again_call.link);
+    stream_call_begin(stream);
     list_insert(&loop->streams, &stream->link);
-    stream->flush_call.run = flush_call;
-    stream->again_call.run = again_call;
     stream->loop = loop;
     stream->events = events;
     stream->owner = owner;
@@ -162,8 +125,7 @@ struct stream *stream_retain(struct stream *stream)
 static void stream_bury(struct stream *stream)
 {
     loop_hold(stream->loop, &stream->holding, false);
-    list_remove(&stream->flush_call.link);
-    list_remove(&stream->again_call.link);
+    stream_call_end(stream);
     list_remove(&stream->link);
     buffer_free(&stream->input);
     stream_place_forget(stream);
@@ -204,8 +166,7 @@ void stream_finish(struct stream *stream)
         trace_closed(stream);
     ev_io_stop(loop->ev, &stream->reader);
     stream_drop_waits(stream);
-    list_remove(&stream->flush_call.link);
-    list_remove(&stream->again_call.link);
+    stream_call_end(stream);
     struct transport *next = stream->rare->next;
     if (next) {
         stream_have_rare(stream)->next = NULL;
@@ -241,9 +202,9 @@ static void stream_opened(struct stream *stream)
     stream->phase = STREAM_OPEN;
     if (stream->output.queued > stream->output.sent || stream->shut ||
         stream->transport->unsent)
-        loop_before_wait(stream->loop, &stream->flush_call);
+        stream_flush_later(stream);
     if (stream->reading)
-        loop_next_turn(stream->loop, &stream->again_call);
+        stream_go_on_later(stream);
     stream_settle(stream);
 }
 
@@ -269,7 +230,7 @@ void stream_open(struct stream *stream, int fd, struct transport *transport)
     }
     stream->phase = STREAM_HANDSHAKE;
     trace_handshake(stream);
-    loop_before_wait(stream->loop, &stream->flush_call);
+    stream_flush_later(stream);
     stream_settle(stream);
 }
 
@@ -309,7 +270,7 @@ int stream_handshake(struct stream *stream, struct transport *transport)
         stream_place_forget(stream);
     }
     ev_io_stop(stream->loop->ev, &stream->reader);
-    loop_before_wait(stream->loop, &stream->flush_call);
+    stream_flush_later(stream);
     return STREAM_WAIT;
 }
 
@@ -321,7 +282,7 @@ void stream_handshake_timeout(struct stream *stream, double seconds)
 void stream_handshake_answered(struct stream *stream)
 {
     if (stream->phase == STREAM_HANDSHAKE)
-        loop_next_turn(stream->loop, &stream->again_call);
+        stream_go_on_later(stream);
 }
 
 static void handshake_done(struct stream *stream)
@@ -339,7 +300,8 @@ static void handshake_done(struct stream *stream)
 void stream_handshake_step(struct stream *stream)
 {
     struct transport *transport = stream->transport;
-    if (!loop_may_step(stream->loop, &stream->again_call)) {
+    if (!loop_may_step(stream->loop, &stream->call)) {
+        stream->again_due = true;
         ev_io_stop(stream->loop->ev, &stream->reader);
         stream_stop_writer(stream);
         return;
@@ -434,7 +396,7 @@ static void stream_check_over(struct stream *stream)
 static void watch_input(struct stream *stream)
 {
     if (stream->output_error && !stream->transport->drained)
-        loop_next_turn(stream->loop, &stream->again_call);
+        stream_go_on_later(stream);
     else if (!ev_is_active(&stream->reader) || stream->transport->held)
         stream_arm(stream, &stream->reader, IO_WANT_READ);
 }

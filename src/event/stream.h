@@ -113,7 +113,7 @@ struct stream {
     struct transport plain;
     ev_io reader;
     struct stream_waits *waits; /* what waits beside it; NULL if nothing has */
-    struct loop_call flush_call, again_call;
+    struct loop_call call;      /* see stream_call.c */
     struct buffer input;
     struct outqueue output;
     /* For reading alone: see stream_have_rare. */
@@ -144,6 +144,8 @@ struct stream {
     bool watched : 1;    /* a close callback waits for `over` */
     bool busy : 1;       /* the listener's handler has not returned */
     bool told : 1;       /* `over` was called */
+    bool flush_due : 1;  /* `call` comes before the loop waits; or, else, in */
+    bool again_due : 1;  /* the next turn */
     bool unref : 1;      /* does not keep the host */
     bool shared : 1;     /* the descriptor is a standard one, not ours alone */
     bool left : 1;  /* the host ends, and leaves a shared descriptor open */
@@ -224,7 +226,8 @@ const char *stream_take(struct stream *stream, const struct match *match,
 bool stream_may_put(struct stream *stream, size_t size);
 
 /* Ends our side when all that was queued has left: 0, STREAM_WAIT (`waiter`
- * will be told), or an error. */
+ * will be told), or an error, which stream_may_shutdown tells before. */
+int stream_may_shutdown(struct stream *stream);
 int stream_shutdown(struct stream *stream, struct stream_waiter *waiter);
 /* Flushes for at most `linger` seconds in the background, then closes. */
 void stream_close(struct stream *stream, double linger);

@@ -19,7 +19,7 @@ static void stream_end(struct stream *stream, int error, const char *reason)
     stream->over_error = error;
     stream->phase = STREAM_FLUSHING;
     stream->ending = true;
-    list_remove(&stream->again_call.link);
+    stream_stay(stream);
     ev_io_stop(stream->loop->ev, &stream->reader);
     if (reason || before == STREAM_HANDSHAKE)
         stream_keep_reason(stream, reason);

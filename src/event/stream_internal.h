@@ -29,6 +29,15 @@ static inline bool stream_write_waits(const struct stream *stream)
     return stream->waits && ev_is_active(&stream->waits->writer);
 }
 
+/* Before the loop waits, what was written is sent. In the next turn, reading,
+ * writing or closing goes on from where this one's budget ended it; or, after
+ * stream_stay, does not. */
+void stream_flush_later(struct stream *stream);
+void stream_go_on_later(struct stream *stream);
+void stream_stay(struct stream *stream);
+void stream_call_begin(struct stream *stream);
+void stream_call_end(struct stream *stream);
+
 /* The transport's write, traced. */
 static inline ssize_t stream_transmit(struct stream *stream,
                                       const struct iovec *vector, int count)

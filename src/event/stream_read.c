@@ -176,7 +176,7 @@ static ssize_t transport_read(struct stream *stream, void *data, size_t size)
         transport->drained = false; /* the reset comes behind it (R16) */
     /* A read may have had to write (R32). */
     if (transport->unsent && !stream_write_waits(stream))
-        loop_before_wait(stream->loop, &stream->flush_call);
+        stream_flush_later(stream);
     return count;
 }
 
@@ -253,7 +253,7 @@ static int read_loop(struct stream *stream)
 {
     for (;;) {
         if (stream_budget_left(stream, &stream->read_budget) == 0) {
-            loop_next_turn(stream->loop, &stream->again_call);
+            stream_go_on_later(stream);
             return STREAM_WAIT;
         }
         int answer;
@@ -380,7 +380,7 @@ void stream_consume(struct stream *stream)
     forget_match(stream);
     /* Later: whoever read is told first that the stream is over (R17). */
     if (stream->watched || stream->output_error)
-        loop_before_wait(stream->loop, &stream->flush_call);
+        stream_flush_later(stream);
 }
 
 void stream_read_finish(struct stream *stream, int error)

@@ -37,7 +37,7 @@ int stream_may_write(struct stream *stream, uint64_t size)
 void stream_written(struct stream *stream)
 {
     if (stream->phase == STREAM_OPEN && !stream_write_waits(stream)) {
-        loop_before_wait(stream->loop, &stream->flush_call);
+        stream_flush_later(stream);
         if (stream->eager || outqueue_length(&stream->output) >= STREAM_LARGE)
             stream_flush(stream);
     }
@@ -181,7 +181,7 @@ static int send_all(struct stream *stream)
     while (stream_sendable(stream) > 0 || stream->transport->unsent) {
         size_t budget = stream_budget_left(stream, &stream->write_budget);
         if (budget == 0) {
-            loop_next_turn(stream->loop, &stream->again_call);
+            stream_go_on_later(stream);
             return 0;
         }
         if (budget > stream_sendable(stream))
@@ -282,18 +282,22 @@ void stream_flush_blocking(struct stream *stream)
     }
 }
 
+/* A second one waits for what the first has begun. */
+int stream_may_shutdown(struct stream *stream)
+{
+    bool begun =
+        stream->shut && !stream_closed(stream) && !stream->output_error;
+    return begun || stream->shut_done ? 0 : stream_may_write(stream, 0);
+}
+
 int stream_shutdown(struct stream *stream, struct stream_waiter *waiter)
 {
-    if (stream->shut_done)
-        return 0;
-    if (!stream->shut) {
-        int error = stream_may_write(stream, 0);
-        if (error)
-            return error;
-    }
+    int error = stream_may_shutdown(stream);
+    if (error || stream->shut_done)
+        return error;
     stream->shut = true;
     if (stream->phase == STREAM_OPEN && !stream_write_waits(stream))
-        loop_before_wait(stream->loop, &stream->flush_call);
+        stream_flush_later(stream);
     stream_settle(stream);
     return stream_wait_sent(stream, waiter, stream->output.queued);
 }

@@ -19,9 +19,8 @@ static int close_keeping_errno(int fd)
     return -1;
 }
 
-static int switch_option(int fd, int level, int option, bool on)
+int net_set_option(int fd, int level, int option, int value)
 {
-    int value = on;
     return setsockopt(fd, level, option, &value, sizeof value) ? errno : 0;
 }
 
@@ -131,12 +130,12 @@ bool net_peer_address(int fd, struct net_address *address)
 
 int net_set_nodelay(int fd, bool on)
 {
-    return switch_option(fd, IPPROTO_TCP, TCP_NODELAY, on);
+    return net_set_option(fd, IPPROTO_TCP, TCP_NODELAY, on);
 }
 
 int net_set_keepalive(int fd, bool on)
 {
-    return switch_option(fd, SOL_SOCKET, SO_KEEPALIVE, on);
+    return net_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, on);
 }
 
 bool net_is_socket(int fd)
@@ -152,49 +151,19 @@ void net_abort(int fd)
     standard_close(fd);
 }
 
-/* Does nobody listen behind this socket file? Only a refusal proves it; a
- * full backlog (EAGAIN) or a socket of another type does not. A listener
- * between its bind and its listen refuses as well: that race remains. */
-static bool is_stale(const struct net_address *address)
-{
-    struct stat info;
-    if (lstat(address->as.local.sun_path, &info) != 0)
-        return errno == ENOENT;
-    if (!S_ISSOCK(info.st_mode))
-        return false;
-    int fd = net_socket(AF_UNIX, SOCK_STREAM);
-    if (fd < 0)
-        return false;
-    int error = net_connect(fd, address);
-    close(fd);
-    return error == ECONNREFUSED || error == ENOENT;
-}
-
-static int bind_local(int fd, const struct net_address *address)
-{
-    if (bind(fd, &address->as.any, address->length) == 0)
-        return 0;
-    if (errno != EADDRINUSE || address->as.local.sun_path[0] == '\0')
-        return errno;
-    if (!is_stale(address))
-        return EADDRINUSE;
-    unlink(address->as.local.sun_path);
-    return bind(fd, &address->as.any, address->length) ? errno : 0;
-}
-
 static int bind_internet(int fd, const struct net_address *address,
                          bool reuse_port)
 {
-    int error = switch_option(fd, SOL_SOCKET, SO_REUSEADDR, true);
+    int error = net_set_option(fd, SOL_SOCKET, SO_REUSEADDR, true);
     if (error == 0 && reuse_port) {
 #ifdef SO_REUSEPORT
-        error = switch_option(fd, SOL_SOCKET, SO_REUSEPORT, true);
+        error = net_set_option(fd, SOL_SOCKET, SO_REUSEPORT, true);
 #else
         error = ENOTSUP;
 #endif
     }
     if (error == 0 && address->as.any.sa_family == AF_INET6)
-        error = switch_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, false);
+        error = net_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, false);
     if (error == 0 && bind(fd, &address->as.any, address->length))
         error = errno;
     return error;
@@ -207,7 +176,7 @@ static int listen_on(const struct net_address *address, int backlog,
     if (fd < 0)
         return -1;
     bool local = address->as.any.sa_family == AF_UNIX;
-    int error = local ? bind_local(fd, address)
+    int error = local ? net_bind_local(fd, address, SOCK_STREAM)
                       : bind_internet(fd, address, reuse_port);
     if (error == 0 && listen(fd, backlog > 0 ? backlog : INT_MAX))
         error = errno;
@@ -220,11 +189,13 @@ static int listen_on(const struct net_address *address, int backlog,
 bool net_is_any(const struct net_address *address, struct net_address *four)
 {
     const struct sockaddr_in6 *six = (const void *) &address->as;
-    struct sockaddr_in *any = (void *) &four->as;
     if (six->sin6_family != AF_INET6 ||
         !IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr))
         return false;
+    if (!four)
+        return true;
     memset(four, 0, sizeof *four);
+    struct sockaddr_in *any = (void *) &four->as;
     four->length = sizeof *any;
     any->sin_family = AF_INET;
     any->sin_port = six->sin6_port;

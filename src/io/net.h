@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 /* A socket's address of any family, with its length. */
@@ -52,7 +53,7 @@ bool net_numeric(struct net_address *address, const char *host,
  * 127.0.0.1. False for every other name, and for a descriptor. */
 bool net_complete(struct net_target *target);
 
-/* Is it [::]:port? Then `*four` becomes 0.0.0.0 with the same port. */
+/* Is it [::]:port? Then `*four` (unless NULL) becomes 0.0.0.0:port. */
 bool net_is_any(const struct net_address *address, struct net_address *four);
 
 /* The interface of a link-local IPv6 address; 0 if it names none. */
@@ -83,6 +84,25 @@ int net_connected(int fd);
  * stale file is replaced, a live one gives EADDRINUSE). */
 int net_listen(const struct net_address *address, int backlog, bool reuse_port);
 
+/* bind(2) of a unix socket of `type`: 0 or an errno. A stale file at its path
+ * is replaced; what is none, or is answered at, gives EADDRINUSE (R28). */
+int net_bind_local(int fd, const struct net_address *address, int type);
+
+/* The file of a bound unix socket: it, and not another one that has taken its
+ * path. All zero: there is none. */
+struct net_file {
+    dev_t device;
+    ino_t inode;
+};
+
+/* Notes which file is at the path of `address`, if that is a unix path. */
+void net_file_note(struct net_file *file, const struct net_address *address);
+/* Removes that file, once. To be called before the descriptor is closed: while
+ * the socket is bound, nobody else's file can have its inode number. */
+void net_file_remove(struct net_file *file, const struct net_address *address);
+
+/* setsockopt(2) with an int: 0 or an errno. */
+int net_set_option(int fd, int level, int option, int value);
 int net_set_nodelay(int fd, bool on);     /* 0 or an errno */
 int net_set_keepalive(int fd, bool on);   /* 0 or an errno */
 int net_set_nonblocking(int fd, bool on); /* 0 or an errno */

@@ -60,6 +60,8 @@ static void add_file(EVP_MD_CTX *digest, const struct tls_text *source)
 static void identify(const struct tls_settings *settings,
                      struct identity *identity)
 {
+    const char *path = settings->ocsp_response;
+    struct tls_text response = {path, path ? strlen(path) : 0};
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
     add_file(digest, &settings->cert);
@@ -73,7 +75,7 @@ static void identify(const struct tls_settings *settings,
     add_string(digest, settings->ciphersuites);
     add_string(digest, settings->keylog);
     add_string(digest, getenv("SSLKEYLOGFILE"));
-    add_file(digest, &settings->ocsp_response);
+    add_file(digest, &response);
     add_number(digest, settings->ocsp);
     add_number(digest, settings->min_version);
     add_number(digest, settings->max_version);

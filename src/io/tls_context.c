@@ -272,10 +272,10 @@ static bool set_keylog(struct tls_context *context,
 static bool set_ocsp(struct tls_context *context,
                      const struct tls_settings *settings, struct tls_fault *to)
 {
-    if (!settings->ocsp && !settings->ocsp_response.data)
+    if (!settings->ocsp && !settings->ocsp_response)
         return true;
-    return tls_ocsp_setup(context->ctx, settings->ocsp,
-                          settings->ocsp_response.data, to) ||
+    return tls_ocsp_setup(context->ctx, settings->ocsp, settings->ocsp_response,
+                          to) ||
            name_fault(to, "ocsp_response");
 }
 

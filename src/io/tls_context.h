@@ -28,7 +28,7 @@ struct tls_settings {
     const char *server_name;
     const char *ciphers, *ciphersuites; /* up to TLS 1.2; TLS 1.3 */
     const char *keylog;                 /* a path; SSLKEYLOGFILE if NULL */
-    struct tls_text ocsp_response;      /* a path; for servers to staple */
+    const char *ocsp_response;          /* a path; for servers to staple */
     enum tls_ocsp ocsp;                 /* clients ask for one */
     int min_version, max_version;       /* 10, 11, 12 or 13 */
     enum tls_verify verify;

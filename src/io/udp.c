@@ -7,11 +7,6 @@
 
 #include "io/standard.h"
 
-static int set_option(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof value) < 0 ? errno : 0;
-}
-
 /* ::ffff:a.b.c.d for a socket that speaks both. */
 static void map(struct net_address *to, const struct net_address *from)
 {
@@ -51,13 +46,6 @@ static const struct net_address *adapt(int family, struct net_address *room,
     return room;
 }
 
-static bool is_any6(const struct net_address *address)
-{
-    const struct sockaddr_in6 *six = (const void *) &address->as.storage;
-    return address->as.any.sa_family == AF_INET6 &&
-           IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr);
-}
-
 static int open_socket(int *fd, int family)
 {
     *fd = net_socket(family, SOCK_DGRAM);
@@ -68,30 +56,30 @@ static int set_multicast(int fd, int family, const struct udp_options *options)
 {
     int error = 0;
     if (family == AF_INET6) {
-        error = set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP,
-                           options->loopback);
+        error = net_set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP,
+                               options->loopback);
         if (!error && options->interface)
-            error = set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF,
-                               (int) options->interface);
+            error = net_set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF,
+                                   (int) options->interface);
         if (!error && options->hops)
-            error = set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS,
-                               options->hops);
+            error = net_set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS,
+                                   options->hops);
         if (!error && options->hops)
-            error =
-                set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, options->hops);
+            error = net_set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS,
+                                   options->hops);
     }
     /* A socket for both families takes IPv4's options besides, on Linux;
      * elsewhere it need not. */
     struct ip_mreqn chosen = {.imr_ifindex = (int) options->interface};
     int other =
-        set_option(fd, IPPROTO_IP, IP_MULTICAST_LOOP, options->loopback);
+        net_set_option(fd, IPPROTO_IP, IP_MULTICAST_LOOP, options->loopback);
     if (!other && options->interface &&
         setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &chosen, sizeof chosen) < 0)
         other = errno;
     if (!other && options->hops)
-        other = set_option(fd, IPPROTO_IP, IP_MULTICAST_TTL, options->hops);
+        other = net_set_option(fd, IPPROTO_IP, IP_MULTICAST_TTL, options->hops);
     if (!other && options->hops)
-        other = set_option(fd, IPPROTO_IP, IP_TTL, options->hops);
+        other = net_set_option(fd, IPPROTO_IP, IP_TTL, options->hops);
     return family == AF_INET ? other : error;
 }
 
@@ -102,40 +90,21 @@ static int set_options(int fd, int family, const struct net_address *local,
     if (family == AF_UNIX)
         return 0;
     if (family == AF_INET6)
-        error =
-            set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, local && !is_any6(local));
+        error = net_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+                               local && !net_is_any(local, NULL));
     if (!error && options->reuse_address)
-        error = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        error = net_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (!error && options->reuse_port)
-        error = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        error = net_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (!error && options->broadcast)
-        error = set_option(fd, SOL_SOCKET, SO_BROADCAST, 1);
+        error = net_set_option(fd, SOL_SOCKET, SO_BROADCAST, 1);
     return error ? error : set_multicast(fd, family, options);
-}
-
-/* R28: a socket file that nobody answers is replaced. */
-static bool remove_stale(const struct net_address *address)
-{
-    const struct sockaddr_un *local = &address->as.local;
-    if (local->sun_family != AF_UNIX || local->sun_path[0] == '\0')
-        return false;
-    int probe = net_socket(AF_UNIX, SOCK_DGRAM);
-    if (probe < 0)
-        return false;
-    bool stale = connect(probe, &address->as.any, address->length) < 0 &&
-                 errno == ECONNREFUSED;
-    close(probe);
-    return stale && unlink(local->sun_path) == 0;
 }
 
 static int bind_address(int fd, const struct net_address *local)
 {
-    if (bind(fd, &local->as.any, local->length) == 0)
-        return 0;
-    if (errno != EADDRINUSE)
-        return errno;
-    if (!remove_stale(local))
-        return EADDRINUSE;
+    if (local->as.any.sa_family == AF_UNIX)
+        return net_bind_local(fd, local, SOCK_DGRAM);
     return bind(fd, &local->as.any, local->length) < 0 ? errno : 0;
 }
 
@@ -159,19 +128,14 @@ static int open_bound(int *fd, int family, const struct net_address *local,
 int udp_open(int *fd, int *family, const struct net_address *local,
              const struct udp_options *options)
 {
+    struct net_address four;
     *family = local ? local->as.any.sa_family : AF_INET6;
     int error = open_bound(fd, *family, local, options);
-    if (*family != AF_INET6 || (local && !is_any6(local)) ||
-        (error != EAFNOSUPPORT && error != EADDRNOTAVAIL))
+    bool absent = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
+    if (!absent || *family != AF_INET6 || (local && !net_is_any(local, &four)))
         return error;
-    const struct sockaddr_in6 *six =
-        local ? (const void *) &local->as.storage : NULL;
-    struct net_address all = {.length = sizeof(struct sockaddr_in)};
-    struct sockaddr_in *four = (void *) &all.as.storage;
-    four->sin_family = AF_INET;
-    four->sin_port = six ? six->sin6_port : 0;
     *family = AF_INET;
-    return open_bound(fd, AF_INET, six ? &all : NULL, options);
+    return open_bound(fd, AF_INET, local ? &four : NULL, options);
 }
 
 int udp_adopt(int fd, int *family, const struct udp_options *options)
@@ -251,7 +215,7 @@ int udp_receive(int fd, void *data, size_t size, struct udp_packet *packet)
 
 int udp_set_broadcast(int fd, bool on)
 {
-    return set_option(fd, SOL_SOCKET, SO_BROADCAST, on);
+    return net_set_option(fd, SOL_SOCKET, SO_BROADCAST, on);
 }
 
 int udp_member(int fd, const struct net_address *group, unsigned interface,

@@ -35,7 +35,7 @@ static void each_stream(void (*each)(struct stream *))
 static void end_if_idle(struct stream *stream)
 {
     const struct lua_stream *box = stream->owner;
-    if (box && box->opening->listener)
+    if (box && box->rare->listener)
         stream_abort(stream); /* it has not even shaken hands */
     else if (nothing_under_way(stream))
         stream_fail(stream, ECANCELED, "the host is ending");

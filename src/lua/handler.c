@@ -37,14 +37,14 @@ struct task *handler_start(struct handler *handler, int count)
     context_enter(handler->context);
     struct task *task = task_start(L, count, NULL, false);
     context_enter(NULL);
-    list_insert(&handler->calls, &task->op.link);
+    list_insert(&handler->calls, &task->wait.room.link);
     return task;
 }
 
 void handler_drop(struct handler *handler)
 {
     for (struct list *link; (link = list_pop(&handler->calls));)
-        task_drop(list_entry(link, struct task, op.link));
+        task_drop(list_entry(link, struct task, wait.room.link));
 }
 
 void handler_forget(struct handler *handler)

@@ -15,7 +15,7 @@ struct handler {
     struct context *context;
     int object;        /* registry references: the handle, kept while set; */
     int function;      /* the function */
-    struct list calls; /* struct task, by op.link: those not yet begun */
+    struct list calls; /* struct task, by wait.room.link: those not yet begun */
 };
 
 /* Registers the function at `function` for the handle at `object`. */

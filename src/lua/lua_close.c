@@ -43,21 +43,26 @@ static int detached(lua_State *L, struct lua_stream *box)
 
 static void cancel_detach(struct operation *op)
 {
-    stream_cancel_waiter(&op->waiter);
+    stream_cancel_waiter(&operation_room(op)->waiter);
 }
 
 static const struct operation_class detach_class = {
-    "detach", cancel_detach, lua_stream_operation_target, false};
+    .name = "detach",
+    .cancel = cancel_detach,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 
 static void detach_sent(struct stream_waiter *waiter, int error)
 {
-    struct operation *op = list_entry(waiter, struct operation, waiter);
+    struct operation *op = operation_of(waiter);
     struct lua_stream *box = op->object;
-    if (error) {
+    /* Closed meanwhile, or handed over to somebody who also waited. */
+    if (!error && stream_closed(box->stream))
+        error = ERROR_CLOSED;
+    if (error)
         operation_fail(op, error, NULL);
-        return;
-    }
-    operation_finish(op, detached(operation_results(op), box));
+    else
+        operation_finish(op, detached(operation_results(op), box));
 }
 
 /* stream:detach([options], [callback]) → fd, data */
@@ -72,6 +77,8 @@ static int stream_detach_method(lua_State *L)
         return call_error(L, "detach: a read is pending");
     if (stream->transport != &stream->plain || stream->rare->next)
         return call_error(L, "detach: not possible on a TLS stream");
+    if (stream->phase == STREAM_CONNECTING)
+        return call_error(L, "detach: the stream is still being connected");
     int refused = call_refused(L, &call);
     if (refused)
         return refused;
@@ -83,8 +90,9 @@ static int stream_detach_method(lua_State *L)
         return call_return(L, &call, detached(L, box));
     struct operation *op = call_wait(L, &call, &detach_class, box->timeout);
     op->object = box;
-    op->waiter.done = detach_sent;
-    stream_wait_sent(stream, &op->waiter, stream->output.queued);
+    operation_room(op)->waiter.done = detach_sent;
+    stream_wait_sent(stream, &operation_room(op)->waiter,
+                     stream->output.queued);
     return call_suspend(L, &call, 1);
 }
 

@@ -37,15 +37,15 @@ static void connecting_free(struct connecting *connecting)
         connector_cancel(connecting->connector);
     free(connecting->name);
     free(connecting);
-    lua_stream_opening(box)->connecting = NULL;
+    lua_stream_have_rare(box)->connecting = NULL;
     lua_stream_let_go(box);
 }
 
 static struct operation *take_ready(struct lua_stream *box)
 {
-    struct operation *op = box->opening->ready;
+    struct operation *op = box->rare->ready;
     if (op)
-        lua_stream_opening(box)->ready = NULL;
+        lua_stream_have_rare(box)->ready = NULL;
     return op;
 }
 
@@ -73,13 +73,13 @@ static void fail(struct lua_stream *box, int error, const char *message)
  * own result. */
 static void connected(struct lua_stream *box, int fd)
 {
-    if (box->opening->tls != LUA_NOREF) {
-        const char *name = box->opening->connecting->name;
+    if (box->rare->tls != LUA_NOREF) {
+        const char *name = box->rare->connecting->name;
         stream_open(box->stream, fd, lua_tls_client(box, fd, name));
         return;
     }
     succeed(box);
-    connecting_free(box->opening->connecting);
+    connecting_free(box->rare->connecting);
     stream_open(box->stream, fd, NULL);
 }
 
@@ -87,7 +87,7 @@ static void failed(struct lua_stream *box, int error, const char *message)
 {
     char *text = memory_copy(message, strlen(message));
     fail(box, error, text);
-    connecting_free(box->opening->connecting);
+    connecting_free(box->rare->connecting);
     stream_connect_failed(box->stream, error, text);
     free(text);
 }
@@ -113,15 +113,13 @@ static void connector_ended(struct connector *connector, int fd, int error,
 static void ready_failed(struct lua_stream *box, int error)
 {
     char *message;
-    if (!box->opening->ready)
+    if (!box->rare->ready)
         return;
-    if (box->opening->connecting)
-        message =
-            memory_format("connect %s: %s", box->opening->connecting->name,
-                          stream_reason(box->stream, error));
+    if (box->rare->connecting)
+        message = memory_format("connect %s: %s", box->rare->connecting->name,
+                                stream_reason(box->stream, error));
     else
-        message =
-            lua_stream_message(box, box->opening->ready->class->name, error);
+        message = lua_stream_message(box, box->rare->ready->class->name, error);
     fail(box, error, message);
     free(message);
 }
@@ -133,14 +131,14 @@ void lua_connect_ready(struct stream *stream, int error)
     if (stream->loop->trace)
         lua_tls_trace(box, error);
     lua_tls_done(box);
-    if (box->opening->listener)
+    if (box->rare->listener)
         lua_listener_ready(box, error);
     if (error)
         ready_failed(box, error);
     else
         succeed(box);
-    if (box->opening->connecting)
-        connecting_free(box->opening->connecting);
+    if (box->rare->connecting)
+        connecting_free(box->rare->connecting);
     else
         lua_stream_let_go(box);
 }
@@ -149,8 +147,8 @@ static void cancel_connect(struct operation *op)
 {
     struct lua_stream *box = op->object;
     (void) take_ready(box);
-    if (box->opening->connecting)
-        connecting_free(box->opening->connecting);
+    if (box->rare->connecting)
+        connecting_free(box->rare->connecting);
     if (box->stream->phase == STREAM_CONNECTING)
         stream_connect_failed(box->stream, ERROR_CLOSED, NULL);
     else
@@ -162,7 +160,7 @@ static void cancel_connect(struct operation *op)
 static void describe_connect(struct operation *op, char *text, size_t size)
 {
     struct lua_stream *box = op->object;
-    const struct connecting *connecting = box->opening->connecting;
+    const struct connecting *connecting = box->rare->connecting;
     char doing[512] = "TLS handshake";
     if (!connecting) {
         lua_stream_target(box, text, size);
@@ -175,8 +173,11 @@ static void describe_connect(struct operation *op, char *text, size_t size)
     snprintf(text, size, "%s (%s)", connecting->name, doing);
 }
 
-static const struct operation_class connect_class = {"connect", cancel_connect,
-                                                     describe_connect, false};
+static const struct operation_class connect_class = {.name = "connect",
+                                                     .cancel = cancel_connect,
+                                                     .describe =
+                                                         describe_connect,
+                                                     .of_stream = true};
 
 /* --- addresses ------------------------------------------------------------ */
 
@@ -263,7 +264,7 @@ static struct connecting *begin_connecting(lua_State *L, struct lua_stream *box,
     struct connecting *connecting = memory_new(sizeof *connecting);
     connecting->box = box;
     connecting->name = memory_copy(name, strlen(name));
-    lua_stream_opening(box)->connecting = connecting;
+    lua_stream_have_rare(box)->connecting = connecting;
     lua_stream_keep(L, box, 1);
     return connecting;
 }
@@ -271,11 +272,11 @@ static struct connecting *begin_connecting(lua_State *L, struct lua_stream *box,
 static int wait_ready(lua_State *L, struct lua_stream *box, struct call *call)
 {
     double timeout = options_seconds(L, call->options, "connect_timeout",
-                                     box->opening->connect_timeout);
+                                     box->rare->connect_timeout);
     call->timeout = timeout >= 0 ? timeout : call->timeout;
     struct operation *op = call_wait(L, call, &connect_class, box->timeout);
     op->object = box;
-    lua_stream_opening(box)->ready = op;
+    lua_stream_have_rare(box)->ready = op;
     if (box->stream->unref)
         operation_unref(op, true);
     return call_suspend(L, call, 1);
@@ -298,7 +299,7 @@ static int adopt(lua_State *L, struct lua_stream *box, struct call *call,
         net_format(&peer, text, sizeof text);
     lua_stream_set_peer(box, text);
     standard_adopt(fd);
-    if (box->opening->tls != LUA_NOREF) {
+    if (box->rare->tls != LUA_NOREF) {
         begin_connecting(L, box, lua_tostring(L, 2));
         connected(box, fd);
         return wait_ready(L, box, call);
@@ -313,18 +314,18 @@ static int adopt(lua_State *L, struct lua_stream *box, struct call *call,
 static int prepare_tls(lua_State *L, struct lua_stream *box, struct call *call,
                        const struct net_target *target)
 {
-    bool wanted = target->tls && box->opening->tls == LUA_NOREF;
+    bool wanted = target->tls && box->rare->tls == LUA_NOREF;
     int error = lua_tls_option(L, call->options, wanted, "connect");
     if (error) {
         lua_pushfstring(L, "connect %s: %s", lua_tostring(L, 2),
                         lua_tostring(L, -1));
         return call_fail(L, call, error, lua_tostring(L, -1));
     }
-    struct lua_opening *opening = lua_stream_opening(box);
-    free(opening->host);
-    opening->host = target->kind == TARGET_HOST
-                        ? memory_copy(target->host, strlen(target->host))
-                        : NULL;
+    struct lua_rare *rare = lua_stream_have_rare(box);
+    free(rare->host);
+    rare->host = target->kind == TARGET_HOST
+                     ? memory_copy(target->host, strlen(target->host))
+                     : NULL;
     if (!lua_isnil(L, -1))
         lua_tls_set(L, box);
     else
@@ -343,7 +344,7 @@ static int begin(lua_State *L, struct lua_stream *box, struct call *call)
     struct net_address source;
     const char *from = options_string(L, call->options, "source", NULL);
     if (!from)
-        from = box->opening->source;
+        from = box->rare->source;
     int refused = call_refused(L, call);
     if (refused)
         return refused;
@@ -415,7 +416,7 @@ static void keep_source(lua_State *L, struct lua_stream *box, int options)
     const char *source = options_string(L, options, "source", &size);
     if (!source)
         return;
-    lua_stream_opening(box)->source = memory_copy(source, size);
+    lua_stream_have_rare(box)->source = memory_copy(source, size);
     lua_pop(L, 1);
 }
 

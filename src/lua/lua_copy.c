@@ -25,12 +25,14 @@ static void describe_copy(struct operation *op, char *text, size_t size)
 {
     char from[NET_TEXT], to[NET_TEXT];
     lua_stream_target(op->object, from, sizeof from);
-    lua_stream_target(op->slot[OTHER].pointer, to, sizeof to);
+    lua_stream_target(operation_room(op)->slot[OTHER].pointer, to, sizeof to);
     snprintf(text, size, "from %s to %s", from, to);
 }
 
-static const struct operation_class copy_class = {"copy_to", cancel_copy,
-                                                  describe_copy, false};
+static const struct operation_class copy_class = {.name = "copy_to",
+                                                  .cancel = cancel_copy,
+                                                  .describe = describe_copy,
+                                                  .of_stream = true};
 
 /* "copy_to: writing 127.0.0.1:80: Broken pipe"; to be freed. */
 static char *message(struct lua_stream *from, struct lua_stream *to,
@@ -47,7 +49,8 @@ void lua_copy_done(struct stream *from, const struct copy *copy, int error)
     struct operation *op = box->read;
     box->read = NULL;
     if (error) {
-        char *text = message(box, op->slot[OTHER].pointer, copy, error);
+        char *text =
+            message(box, operation_room(op)->slot[OTHER].pointer, copy, error);
         operation_fail(op, error, text);
         free(text);
         return;
@@ -98,7 +101,7 @@ static int copy_to(lua_State *L)
         return fail(L, &call, message(box, other, &result, error), error);
     struct operation *op = call_wait(L, &call, &copy_class, box->timeout);
     op->object = box;
-    op->slot[OTHER].pointer = other;
+    operation_room(op)->slot[OTHER].pointer = other;
     box->read = op;
     lua_stream_hold(box, op);
     return call_suspend(L, &call, push_both(L));

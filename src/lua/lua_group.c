@@ -46,10 +46,14 @@ static void group_describe(struct operation *op, char *text, size_t size)
              group->left);
 }
 
-static const struct operation_class any_class = {"any", group_cancel,
-                                                 group_describe, true};
-static const struct operation_class all_class = {"all", group_cancel,
-                                                 group_describe, true};
+static const struct operation_class any_class = {.name = "any",
+                                                 .cancel = group_cancel,
+                                                 .describe = group_describe,
+                                                 .internal = true};
+static const struct operation_class all_class = {.name = "all",
+                                                 .cancel = group_cancel,
+                                                 .describe = group_describe,
+                                                 .internal = true};
 
 /* The results are the values that `to` has beyond `base`. */
 static void group_finish(struct group *group, lua_State *to, int base)

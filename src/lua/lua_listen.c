@@ -34,17 +34,17 @@ static void cancel(struct operation *op)
     resolver_cancel(box->query);
     box->query = NULL;
     lua_listener_let_go(box);
-    free(op->slot[NAME].pointer);
+    free(operation_room(op)->slot[NAME].pointer);
 }
 
 static void describe(struct operation *op, char *text, size_t size)
 {
     snprintf(text, size, "%s (resolving the name)",
-             (char *) op->slot[NAME].pointer);
+             (char *) operation_room(op)->slot[NAME].pointer);
 }
 
-static const struct operation_class listen_class = {"listen", cancel, describe,
-                                                    false};
+static const struct operation_class listen_class = {
+    .name = "listen", .cancel = cancel, .describe = describe};
 
 static int open_at(struct lua_listener *box, const struct net_address *address)
 {
@@ -61,10 +61,10 @@ static void fail_by_name(struct operation *op, int error,
     char text[NET_TEXT] = "";
     if (address)
         net_format(address, text, sizeof text);
-    char *message =
-        memory_format("listen %s: %s%s%s", (char *) op->slot[NAME].pointer,
-                      text, address ? ": " : "", error_text(error));
-    free(op->slot[NAME].pointer);
+    char *message = memory_format(
+        "listen %s: %s%s%s", (char *) operation_room(op)->slot[NAME].pointer,
+        text, address ? ": " : "", error_text(error));
+    free(operation_room(op)->slot[NAME].pointer);
     lua_listener_let_go(op->object);
     operation_fail(op, error, message);
     free(message);
@@ -88,7 +88,7 @@ static void found(void *owner, int error, const struct net_address *addresses,
         fail_by_name(op, error, count > 0 ? &addresses[i] : NULL);
         return;
     }
-    free(op->slot[NAME].pointer);
+    free(operation_room(op)->slot[NAME].pointer);
     lua_rawgeti(operation_results(op), LUA_REGISTRYINDEX, box->anchor);
     operation_finish(op, 1);
 }
@@ -112,7 +112,7 @@ static int listen_by_name(lua_State *L, struct lua_listener *box,
     }
     struct operation *op = call_wait(L, &call, &listen_class, -1);
     op->object = box;
-    op->slot[NAME].pointer = memory_format("%s", text);
+    operation_room(op)->slot[NAME].pointer = memory_format("%s", text);
     box->query = resolver_lookup(resolver, target->host, target->port,
                                  AF_UNSPEC, found, op);
     return call_suspend(L, &call, self);

@@ -62,7 +62,7 @@ static void start_handshake(lua_State *L, struct lua_listener *box,
     lua_tls_set(L, connection);
     lua_stream_keep(L, connection, lua_gettop(L));
     lua_pop(L, 1);
-    lua_stream_opening(connection)->listener = box;
+    lua_stream_have_rare(connection)->listener = box;
     box->shaking++;
     stream_set_busy(stream, true);
     stream_open(stream, fd, lua_tls_server(connection, fd, NULL, 0));
@@ -84,9 +84,9 @@ static void report_handshake(struct lua_stream *connection, int error)
 
 void lua_listener_ready(struct lua_stream *connection, int error)
 {
-    struct lua_listener *box = connection->opening->listener;
+    struct lua_listener *box = connection->rare->listener;
     lua_State *L = task_state();
-    lua_stream_opening(connection)->listener = NULL;
+    lua_stream_have_rare(connection)->listener = NULL;
     box->shaking--;
     if (error) {
         box->failed++;

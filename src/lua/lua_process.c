@@ -70,7 +70,7 @@ static void on_end(struct process *process)
     list_init(&waits);
     list_move(&waits, &box->waits);
     for (struct list *link; (link = list_pop(&waits));) {
-        struct operation *op = list_entry(link, struct operation, link);
+        struct operation *op = operation_of(link);
         operation_finish(op, push_end(operation_results(op), box));
     }
 }
@@ -89,8 +89,8 @@ static void describe_wait(struct operation *op, char *text, size_t size)
     snprintf(text, size, "%d (%s)", (int) box->process->pid, box->name);
 }
 
-static const struct operation_class wait_class = {"wait", cancel_wait,
-                                                  describe_wait, false};
+static const struct operation_class wait_class = {
+    .name = "wait", .cancel = cancel_wait, .describe = describe_wait};
 
 /* process:wait([options], [callback]) → "exit", status or "signal", name */
 static int process_wait(lua_State *L)
@@ -106,7 +106,7 @@ static int process_wait(lua_State *L)
         return call_return(L, &call, push_end(L, box));
     struct operation *op = call_wait(L, &call, &wait_class, -1);
     op->object = box;
-    list_insert(&box->waits, &op->link);
+    list_insert(&box->waits, &operation_room(op)->link);
     if (box->process->unref)
         operation_unref(op, true);
     return call_suspend(L, &call, 1);
@@ -142,7 +142,7 @@ static int set_unref(lua_State *L, bool unref)
     struct list *waits = &box->waits;
     process_set_unref(box->process, unref);
     for (struct list *link = waits->next; link != waits; link = link->next)
-        operation_unref(list_entry(link, struct operation, link), unref);
+        operation_unref(operation_of(link), unref);
     lua_settop(L, 1);
     return 1;
 }

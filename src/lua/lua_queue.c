@@ -16,7 +16,7 @@
 #define QUEUE_TYPE "weir.queue"
 
 struct queue {
-    struct list waiters; /* struct operation, by `link` */
+    struct list waiters; /* struct operation, by their rooms' `link` */
     struct operation_class class;
     char name[]; /* the class' */
 };
@@ -31,9 +31,9 @@ static struct queue *check_queue(lua_State *L)
 
 static void waiter_leave(struct operation *op)
 {
-    list_remove(&op->link);
+    list_remove(&operation_room(op)->link);
     luaL_unref(task_state(), LUA_REGISTRYINDEX,
-               (int) op->slot[SLOT_VALUE].number);
+               (int) operation_room(op)->slot[SLOT_VALUE].number);
 }
 
 /* core.queue(name) */
@@ -86,8 +86,8 @@ static int queue_call(lua_State *L)
     int value = luaL_ref(L, LUA_REGISTRYINDEX);
     struct operation *op = call_wait(L, &call, &queue->class, -1);
     op->object = queue;
-    op->slot[SLOT_VALUE].number = value;
-    list_insert(&queue->waiters, &op->link);
+    operation_room(op)->slot[SLOT_VALUE].number = value;
+    list_insert(&queue->waiters, &operation_room(op)->link);
     return call_suspend(L, &call, 1);
 }
 
@@ -95,7 +95,7 @@ static struct operation *first_waiter(struct queue *queue)
 {
     if (list_empty(&queue->waiters))
         return NULL;
-    return list_entry(queue->waiters.next, struct operation, link);
+    return operation_of(queue->waiters.next);
 }
 
 /* queue:wake(…) → true if somebody waited: the first one gets these results. */
@@ -122,7 +122,8 @@ static int queue_first(lua_State *L)
     lua_pushboolean(L, op != NULL);
     if (!op)
         return 1;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, (int) op->slot[SLOT_VALUE].number);
+    lua_rawgeti(L, LUA_REGISTRYINDEX,
+                (int) operation_room(op)->slot[SLOT_VALUE].number);
     return 2;
 }
 

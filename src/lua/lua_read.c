@@ -21,9 +21,13 @@ static void cancel_read(struct operation *op)
     stream_cancel_read(box->stream);
 }
 
-#define READ_CLASS(name) \
-    static const struct operation_class name##_class = { \
-        #name, cancel_read, lua_stream_operation_target, false}
+#define READ_CLASS(read) \
+    static const struct operation_class read##_class = { \
+        .name = #read, \
+        .cancel = cancel_read, \
+        .describe = lua_stream_operation_target, \
+        .of_stream = true, \
+        .bare = true}
 
 READ_CLASS(read_until);
 READ_CLASS(read_until_regex);

@@ -17,7 +17,7 @@ enum { QUERY, TYPE };
 
 static void cancel(struct operation *op)
 {
-    resolver_cancel(op->slot[QUERY].pointer);
+    resolver_cancel(operation_room(op)->slot[QUERY].pointer);
 }
 
 static void describe(struct operation *op, char *text, size_t size)
@@ -25,8 +25,8 @@ static void describe(struct operation *op, char *text, size_t size)
     snprintf(text, size, "%s", (const char *) op->object);
 }
 
-static const struct operation_class resolve_class = {"resolve", cancel,
-                                                     describe, false};
+static const struct operation_class resolve_class = {
+    .name = "resolve", .cancel = cancel, .describe = describe};
 
 /* Pushes "127.0.0.1", "::1" or "fe80::1%eth0". */
 static void push_host(lua_State *L, const struct net_address *address)
@@ -119,7 +119,7 @@ static void on_answered(void *owner, int error, const unsigned char *message,
                         size_t size)
 {
     struct operation *op = owner;
-    int type = (int) op->slot[TYPE].number;
+    int type = (int) operation_room(op)->slot[TYPE].number;
     int count = error ? 0 : dns_visit(message, size, type, NULL);
     if (!error && count <= 0)
         error = count < 0 ? RESOLVER_BAD_ANSWER : RESOLVER_NO_DATA;
@@ -210,8 +210,9 @@ static int weir_resolve(lua_State *L)
     }
     struct operation *op = call_wait(L, &call, &resolve_class, -1);
     op->object = (void *) name;
-    op->slot[TYPE].number = type;
-    op->slot[QUERY].pointer = ask(resolver, name, type, family, op);
+    operation_room(op)->slot[TYPE].number = type;
+    operation_room(op)->slot[QUERY].pointer =
+        ask(resolver, name, type, family, op);
     return call_suspend(L, &call, 1);
 }
 

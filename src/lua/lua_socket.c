@@ -21,12 +21,12 @@ static int push_address(lua_State *L, const char *what,
     }
     /* A pipe or a file has none: what it is called is for messages. */
     bool socket = fd < 0 || errno != ENOTSOCK;
-    if (get == net_peer_address && box->peer && socket) {
-        lua_pushstring(L, box->peer);
+    if (get == net_peer_address && lua_stream_peer(box) && socket) {
+        lua_pushstring(L, lua_stream_peer(box));
         return 1;
     }
     int error = fd < 0 ? ENOTCONN : errno;
-    lua_pushfstring(L, "%s stream #%d: %s", what, (int) box->id,
+    lua_pushfstring(L, "%s stream #%d: %s", what, (int) box->stream->id,
                     error_text(error));
     return push_failure(L, error, lua_tostring(L, -1));
 }

@@ -16,15 +16,15 @@
 
 void lua_tls_set(lua_State *L, struct lua_stream *box)
 {
-    struct lua_opening *opening = lua_stream_opening(box);
-    luaL_unref(L, LUA_REGISTRYINDEX, opening->tls);
-    opening->tls = luaL_ref(L, LUA_REGISTRYINDEX);
+    struct lua_rare *rare = lua_stream_have_rare(box);
+    luaL_unref(L, LUA_REGISTRYINDEX, rare->tls);
+    rare->tls = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 static struct lua_tls *context_of(const struct lua_stream *box)
 {
     lua_State *L = task_state();
-    lua_rawgeti(L, LUA_REGISTRYINDEX, box->opening->tls);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, box->rare->tls);
     struct lua_tls *tls = lua_touserdata(L, -1);
     lua_pop(L, 1);
     return tls;
@@ -33,10 +33,10 @@ static struct lua_tls *context_of(const struct lua_stream *box)
 void lua_tls_check_client(lua_State *L, const struct lua_stream *box,
                           const char *name)
 {
-    if (box->opening->tls == LUA_NOREF)
+    if (box->rare->tls == LUA_NOREF)
         return;
     struct tls_context *context = context_of(box)->context;
-    if (!box->opening->host && !tls_context_server_name(context) &&
+    if (!box->rare->host && !tls_context_server_name(context) &&
         tls_context_verifies(context))
         call_error(L,
                    "%s: whom to expect is not known: give TLS a "
@@ -49,9 +49,9 @@ struct transport *lua_tls_client(struct lua_stream *box, int fd,
 {
     struct tls_context *context = context_of(box)->context;
     const char *name = tls_context_server_name(context);
-    lua_stream_opening(box)->shaking = true;
+    lua_stream_have_rare(box)->shaking = true;
     if (!name)
-        name = box->opening->host;
+        name = box->rare->host;
     char *key = memory_format("%s %s", name ? name : "", address);
     struct tls_peer peer = {.name = name, .session_key = key};
     struct transport *transport = tls_client(context, fd, &peer);
@@ -63,7 +63,7 @@ struct transport *lua_tls_server(struct lua_stream *box, int fd,
                                  const char *read, size_t size)
 {
     struct tls_peer peer = {.read = read, .read_size = size};
-    lua_stream_opening(box)->shaking = true;
+    lua_stream_have_rare(box)->shaking = true;
     return tls_server(context_of(box)->context, fd, &peer);
 }
 
@@ -71,7 +71,7 @@ void lua_tls_trace(struct lua_stream *box, int error)
 {
     struct tls_info info;
     struct stream *stream = box->stream;
-    if (!box->opening->shaking)
+    if (!box->rare->shaking)
         return;
     if (error || !tls_get_info(stream->transport, &info)) {
         trace_stream_error(stream, '*', "tls handshake failed", error);
@@ -90,12 +90,12 @@ void lua_tls_trace(struct lua_stream *box, int error)
 
 void lua_tls_done(struct lua_stream *box)
 {
-    if (!box->opening->shaking && box->opening->tls == LUA_NOREF)
+    if (!box->rare->shaking && box->rare->tls == LUA_NOREF)
         return;
-    struct lua_opening *opening = lua_stream_opening(box);
-    opening->shaking = false;
-    luaL_unref(task_state(), LUA_REGISTRYINDEX, opening->tls);
-    opening->tls = LUA_NOREF;
+    struct lua_rare *rare = lua_stream_have_rare(box);
+    rare->shaking = false;
+    luaL_unref(task_state(), LUA_REGISTRYINDEX, rare->tls);
+    rare->tls = LUA_NOREF;
 }
 
 /* --- on_sni --------------------------------------------------------------- */
@@ -155,19 +155,22 @@ int lua_tls_answer(lua_State *L)
 static void cancel_start(struct operation *op)
 {
     struct lua_stream *box = op->object;
-    lua_stream_opening(box)->ready = NULL;
+    lua_stream_have_rare(box)->ready = NULL;
     stream_abort(box->stream);
 }
 
 static const struct operation_class start_class = {
-    "start_tls", cancel_start, lua_stream_operation_target, false};
+    .name = "start_tls",
+    .cancel = cancel_start,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 
 static void check_start(lua_State *L, const struct lua_stream *box)
 {
     const struct stream *stream = box->stream;
-    if (box->opening->ready)
+    if (box->rare->ready)
         call_error(L, "start_tls: %s is still under way",
-                   box->opening->ready->class->name);
+                   box->rare->ready->class->name);
     if (stream->phase == STREAM_CONNECTING || stream->phase == STREAM_HANDSHAKE)
         call_error(L, "start_tls: the stream is still being connected");
     if (stream->reading || stream->result)
@@ -197,17 +200,18 @@ static struct transport *start_transport(struct lua_stream *box, bool server)
     struct stream *stream = box->stream;
     int fd = stream->transport->fd;
     size_t length = buffer_length(&stream->input);
+    const char *peer = lua_stream_peer(box);
     if (!server)
-        return lua_tls_client(box, fd, box->peer ? box->peer : "");
+        return lua_tls_client(box, fd, peer ? peer : "");
     return lua_tls_server(
         box, fd, length > 0 ? buffer_data(&stream->input) : "", length);
 }
 
 void lua_tls_begin(lua_State *L, struct lua_stream *box)
 {
-    if (box->opening->tls == LUA_NOREF)
+    if (box->rare->tls == LUA_NOREF)
         return;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, box->opening->tls);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, box->rare->tls);
     bool server = lua_tls_test(L, -1)->server;
     if (server)
         lua_tls_check_server(L, "stream");
@@ -266,7 +270,7 @@ static int stream_start_tls(lua_State *L)
     stream_handshake(stream, start_transport(box, server));
     struct operation *op = call_wait(L, &call, &start_class, box->timeout);
     op->object = box;
-    lua_stream_opening(box)->ready = op;
+    lua_stream_have_rare(box)->ready = op;
     lua_stream_hold(box, op);
     return call_suspend(L, &call, 1);
 }

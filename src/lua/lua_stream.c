@@ -36,24 +36,6 @@ struct lua_stream *lua_stream_check(lua_State *L, int index)
     return box;
 }
 
-/* A unix socket that is not bound has no name to be called by. */
-static bool is_name(const char *peer)
-{
-    return peer && *peer && strcmp(peer, "unix:") != 0;
-}
-
-static void free_peer(struct lua_stream *box)
-{
-    if (box->peer != box->first_peer)
-        free(box->peer);
-}
-
-void lua_stream_set_peer(struct lua_stream *box, const char *peer)
-{
-    free_peer(box);
-    box->peer = is_name(peer) ? memory_copy(peer, strlen(peer)) : NULL;
-}
-
 /* --- the userdata --------------------------------------------------------- */
 
 void lua_stream_keep(lua_State *L, struct lua_stream *box, int index)
@@ -64,41 +46,12 @@ void lua_stream_keep(lua_State *L, struct lua_stream *box, int index)
     box->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-static const struct lua_opening opened = {.connect_timeout = -1,
-                                          .tls = LUA_NOREF};
-
-struct lua_opening *lua_stream_opening(struct lua_stream *box)
-{
-    if (box->opening == &opened) {
-        struct lua_opening *opening = memory_new(sizeof *opening);
-        *opening = opened;
-        box->opening = opening;
-    }
-    return (struct lua_opening *) box->opening;
-}
-
-static void free_opening(struct lua_stream *box)
-{
-    if (box->opening == &opened)
-        return;
-    struct lua_opening *opening = lua_stream_opening(box);
-    box->opening = &opened;
-    free(opening->host);
-    free(opening->source);
-    luaL_unref(task_state(), LUA_REGISTRYINDEX, opening->tls);
-    free(opening);
-}
-
 void lua_stream_let_go(struct lua_stream *box)
 {
-    const struct lua_opening *opening = box->opening;
-    if (opening->connecting || box->close_callback != LUA_NOREF ||
-        opening->shaking)
+    const struct lua_rare *rare = box->rare;
+    if (rare->connecting || rare->shaking || box->close_callback != LUA_NOREF)
         return;
-    if (!opening->ready && !opening->host && !opening->source &&
-        !opening->listener && opening->tls == LUA_NOREF &&
-        opening->connect_timeout < 0)
-        free_opening(box);
+    lua_stream_rare_trim(box);
     luaL_unref(task_state(), LUA_REGISTRYINDEX, box->anchor);
     box->anchor = LUA_NOREF;
 }
@@ -127,11 +80,10 @@ static void stream_over(struct stream *stream, int error)
         lua_pushstring(L, error_code(error));
         count = 2;
     }
-    context_enter(box->close_context);
+    context_enter(box->rare->close_context);
     task_start(L, count, stream, false);
     context_enter(NULL);
-    context_release(box->close_context);
-    box->close_context = NULL;
+    lua_stream_set_close_context(box, NULL);
     lua_stream_let_go(box);
 }
 
@@ -143,31 +95,22 @@ struct lua_stream *lua_stream_push(lua_State *L,
                                    const struct lua_stream_options *options,
                                    const char *peer)
 {
-    size_t size = is_name(peer) ? strlen(peer) + 1 : 0;
-    struct lua_stream *box = lua_newuserdata(L, sizeof *box + size);
+    size_t size = lua_stream_is_name(peer) ? strlen(peer) : 0;
+    struct lua_stream *box = lua_newuserdata(L, sizeof *box + size + 1);
     *box = (struct lua_stream){
-        .opening = &opened,
         .close_callback = LUA_NOREF,
         .anchor = LUA_NOREF,
         .timeout = options->timeout,
-        .id = ++last_id,
     };
-    if (size > 0)
-        box->peer = memcpy(box->first_peer, peer, size);
+    lua_stream_rare_begin(box);
+    memcpy(box->first_peer, size > 0 ? peer : "", size + 1);
     if (options->connect_timeout >= 0)
-        lua_stream_opening(box)->connect_timeout = options->connect_timeout;
+        lua_stream_have_rare(box)->connect_timeout = options->connect_timeout;
     luaL_getmetatable(L, STREAM_TYPE);
     lua_setmetatable(L, -2);
     box->stream = stream_new(task_loop(), &options->stream, &events, box);
-    box->stream->id = box->id;
+    box->stream->id = ++last_id;
     return box;
-}
-
-static void unpair(struct lua_stream *box)
-{
-    if (box->pair)
-        box->pair->pair = NULL;
-    box->pair = NULL;
 }
 
 static int stream_collect(lua_State *L)
@@ -176,12 +119,9 @@ static int stream_collect(lua_State *L)
     struct stream *stream = box->stream;
     if (!stream)
         return 0;
-    unpair(box);
-    context_release(box->close_context);
+    lua_stream_rare_end(box);
     box->stream = NULL;
     stream->owner = NULL;
-    free_peer(box);
-    free_opening(box);
     stream_release(stream);
     return 0;
 }
@@ -191,7 +131,7 @@ void lua_stream_hold(struct lua_stream *box, struct operation *op)
 {
     if (box->stream->unref)
         operation_unref(op, true);
-    if (box->pair)
+    if (box->rare->pair)
         operation_set_internal(op, true);
 }
 
@@ -234,7 +174,7 @@ static int stream_buffered(lua_State *L)
 
 static int stream_id(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer) lua_stream_check(L, 1)->id);
+    lua_pushinteger(L, (lua_Integer) lua_stream_check(L, 1)->stream->id);
     return 1;
 }
 
@@ -251,8 +191,8 @@ static int set_unref(lua_State *L, bool unref)
     stream_set_unref(box->stream, unref);
     if (box->read)
         operation_unref(box->read, unref);
-    if (box->opening->ready)
-        operation_unref(box->opening->ready, unref);
+    if (box->rare->ready)
+        operation_unref(box->rare->ready, unref);
     const struct list *waiters = &box->stream->rare->waiters;
     for (struct list *link = waiters->next; link != waiters; link = link->next)
         operation_unref(lua_write_operation(link), unref);
@@ -276,9 +216,8 @@ static int stream_set_close_callback(lua_State *L)
     if (!lua_isnoneornil(L, 2) && !lua_isfunction(L, 2))
         return argument_error(L, 2, "a function, or nil, expected");
     luaL_unref(L, LUA_REGISTRYINDEX, box->close_callback);
-    context_release(box->close_context);
     box->close_callback = LUA_NOREF;
-    box->close_context = NULL;
+    lua_stream_set_close_context(box, NULL);
     if (lua_isnoneornil(L, 2)) {
         stream_watch(box->stream, false);
         lua_stream_let_go(box);
@@ -286,7 +225,7 @@ static int stream_set_close_callback(lua_State *L)
     }
     lua_pushvalue(L, 2);
     box->close_callback = luaL_ref(L, LUA_REGISTRYINDEX);
-    box->close_context = context_retain(context_current());
+    lua_stream_set_close_context(box, context_retain(context_current()));
     lua_stream_keep(L, box, 1);
     box->stream->told = false;
     stream_watch(box->stream, true);
@@ -296,6 +235,10 @@ static int stream_set_close_callback(lua_State *L)
 /* --- options -------------------------------------------------------------- */
 
 #define MOST ((uint64_t) 1 << 53)
+
+/* What is read becomes a Lua string, and of one with 2 GiB LuaJIT raises an
+ * error, which nobody catches outside of Lua code. */
+#define LONGEST ((size_t) 0x7fff0000)
 
 void lua_stream_options(lua_State *L, int index,
                         struct lua_stream_options *options)
@@ -308,6 +251,8 @@ void lua_stream_options(lua_State *L, int index,
                                             MOST, stream->max_buffer_size);
     stream->read_chunk_size = options_whole(L, index, "read_chunk_size", 1,
                                             MOST, stream->read_chunk_size);
+    if (stream->max_buffer_size > LONGEST)
+        stream->max_buffer_size = LONGEST;
     if (stream->read_chunk_size > stream->max_buffer_size)
         stream->read_chunk_size = stream->max_buffer_size;
     stream->max_write_buffer_size =
@@ -383,16 +328,14 @@ static int weir_pair(lua_State *L)
     stream_open(a->stream, fds[0], NULL);
     struct lua_stream *b = lua_stream_push(L, &options, NULL);
     stream_open(b->stream, fds[1], NULL);
-    a->pair = b;
-    b->pair = a;
+    lua_stream_pair(a, b);
     return 2;
 }
 
 /* FFI and others may read or write what is a pair's: it is outside now. */
 void lua_stream_shared(struct lua_stream *box)
 {
-    struct lua_stream *other = box->pair;
-    unpair(box);
+    struct lua_stream *other = lua_stream_unpair(box);
     if (other && other->read)
         operation_set_internal(other->read, false);
     if (box->read)

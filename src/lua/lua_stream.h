@@ -12,15 +12,18 @@
 struct connecting;   /* lua_connect.c */
 struct lua_listener; /* lua_listener.c */
 
-/* What is known of a stream until it is open, and what clients keep of it. The
- * others share one of these, which is empty. */
-struct lua_opening {
+/* What few streams have, or have only until they are open. The others share
+ * one of these, which is empty. */
+struct lua_rare {
     struct operation *ready; /* connect or start_tls, that waits */
     struct connecting *connecting;
     char *host;   /* the name that it was connected to */
     char *source; /* where to connect from; may be NULL */
+    char *peer;   /* its address, in words, if not the one it was made with */
     double connect_timeout;
     struct lua_listener *listener; /* for which a handshake is under way */
+    struct lua_stream *pair;       /* the other end, if it is here (R22) */
+    struct context *close_context; /* the close callback's */
     int tls; /* reference to the TLS context, until the handshake is done */
     bool shaking; /* it is under way */
 };
@@ -29,16 +32,12 @@ struct lua_opening {
 struct lua_stream {
     struct stream *stream;
     struct operation *read; /* that waits */
-    /* For reading alone: see lua_stream_opening. */
-    const struct lua_opening *opening;
-    struct lua_stream *pair; /* the other end, if it is here (R22) */
-    struct context *close_context;
-    char *peer;     /* its address, in words; may be NULL */
-    double timeout; /* default for every operation; < 0: none */
-    unsigned id;
+    /* For reading alone: see lua_stream_have_rare. */
+    const struct lua_rare *rare;
+    double timeout;     /* default for every operation; < 0: none */
     int close_callback; /* registry references, or LUA_NOREF */
     int anchor;         /* of the userdata, while it must live */
-    char first_peer[];  /* room for the one that it is made with */
+    char first_peer[];  /* the address that it was made with, or "" */
 };
 
 struct lua_stream_options {
@@ -63,11 +62,25 @@ struct lua_stream *lua_stream_check(lua_State *L, int index);
 struct lua_stream *lua_stream_push(lua_State *L,
                                    const struct lua_stream_options *options,
                                    const char *peer);
-/* box->opening of its own, to be changed. */
-struct lua_opening *lua_stream_opening(struct lua_stream *box);
+/* lua_stream_rare.c: box->rare of its own, to be changed; given up again if
+ * nothing is in it any more; and all of it at the end. */
+void lua_stream_rare_begin(struct lua_stream *box);
+struct lua_rare *lua_stream_have_rare(struct lua_stream *box);
+void lua_stream_rare_trim(struct lua_stream *box);
+void lua_stream_rare_end(struct lua_stream *box);
+
 /* Pushes the userdata of a stream for which something waits. */
 void lua_stream_push_box(lua_State *L, struct lua_stream *box);
 void lua_stream_set_peer(struct lua_stream *box, const char *peer);
+/* Its address, in words; NULL if it has none. */
+const char *lua_stream_peer(const struct lua_stream *box);
+bool lua_stream_is_name(const char *peer);
+/* Both ends are here; not any more: returns the other one, or NULL. */
+void lua_stream_pair(struct lua_stream *a, struct lua_stream *b);
+struct lua_stream *lua_stream_unpair(struct lua_stream *box);
+/* Takes over a counted context, or NULL. */
+void lua_stream_set_close_context(struct lua_stream *box,
+                                  struct context *context);
 
 /* Keeps the userdata at `index` alive until lua_stream_let_go. */
 void lua_stream_keep(lua_State *L, struct lua_stream *box, int index);

@@ -11,10 +11,11 @@
 
 void lua_stream_target(struct lua_stream *box, char *text, size_t size)
 {
-    if (box->peer)
-        snprintf(text, size, "%s", box->peer);
+    const char *peer = lua_stream_peer(box);
+    if (peer)
+        snprintf(text, size, "%s", peer);
     else
-        snprintf(text, size, "stream #%u", box->id);
+        snprintf(text, size, "stream #%u", box->stream->id);
 }
 
 void lua_stream_operation_target(struct operation *op, char *text, size_t size)
@@ -43,21 +44,13 @@ const char *lua_stream_phase(const struct stream *stream)
     return stream->input_error == ERROR_EOF ? "peer ended" : "open";
 }
 
-static void describe(const struct stream *stream, const struct lua_stream *box,
-                     char *text, size_t size)
-{
-    snprintf(text, size, "stream #%u (%s%s%s, %s)", box->id,
-             stream->transport->class->name, box->peer ? " " : "",
-             box->peer ? box->peer : "", lua_stream_phase(stream));
-}
-
 void lua_stream_describe(struct stream *stream, char *text, size_t size)
 {
-    if (stream->owner)
-        describe(stream, stream->owner, text, size);
-    else
-        snprintf(text, size, "stream #%u (%s, %s)", stream->id,
-                 stream->transport->class->name, lua_stream_phase(stream));
+    const struct lua_stream *box = stream->owner;
+    const char *peer = box ? lua_stream_peer(box) : NULL;
+    snprintf(text, size, "stream #%u (%s%s%s, %s)", stream->id,
+             stream->transport->class->name, peer ? " " : "", peer ? peer : "",
+             lua_stream_phase(stream));
 }
 
 /* ": its length is 1195725856", for who expected another prefix. */

@@ -20,9 +20,9 @@ static void push_stream(lua_State *L, const struct stream *stream)
     struct lua_stream *box = stream->owner;
     lua_createtable(L, 0, 10);
     if (box) {
-        lua_pushinteger(L, (lua_Integer) box->id);
+        lua_pushinteger(L, (lua_Integer) box->stream->id);
         lua_setfield(L, -2, "id");
-        lua_pushstring(L, box->peer);
+        lua_pushstring(L, lua_stream_peer(box));
         lua_setfield(L, -2, "peer");
     }
     lua_pushstring(L, stream->transport->class->name);

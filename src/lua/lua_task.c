@@ -100,7 +100,7 @@ void task_keep_error(struct task *task)
 
 static void join_cancel(struct operation *op)
 {
-    list_remove(&op->link);
+    list_remove(&operation_room(op)->link);
 }
 
 static void join_describe(struct operation *op, char *text, size_t size)
@@ -111,8 +111,10 @@ static void join_describe(struct operation *op, char *text, size_t size)
              task->origin ? task->origin->text : "");
 }
 
-static const struct operation_class join_class = {"join", join_cancel,
-                                                  join_describe, true};
+static const struct operation_class join_class = {.name = "join",
+                                                  .cancel = join_cancel,
+                                                  .describe = join_describe,
+                                                  .internal = true};
 
 int task_push_outcome(lua_State *L, struct task *task, int handle)
 {
@@ -145,7 +147,7 @@ static int task_join(lua_State *L)
         return call_return(L, &call, task_push_outcome(L, task, 1));
     struct operation *op = call_wait(L, &call, &join_class, -1);
     op->object = task;
-    list_insert(&task_audience(task)->joins, &op->link);
+    list_insert(&task_audience(task)->joins, &operation_room(op)->link);
     return call_suspend(L, &call, 1);
 }
 
@@ -158,7 +160,7 @@ static void anchor(struct task *task, lua_State *L, int index)
 static void tell_audience(struct task *task, struct task_audience *audience)
 {
     for (struct list *link; (link = list_pop(&audience->joins));) {
-        struct operation *op = list_entry(link, struct operation, link);
+        struct operation *op = operation_of(link);
         lua_State *to = operation_results(op);
         int base = lua_gettop(to);
         task_push_handle(to, task);
@@ -245,7 +247,7 @@ static int set_unref(lua_State *L, bool unref)
     struct task *task = check_task(L, 1);
     task->unref = unref;
     if (task->state == TASK_WAITING)
-        operation_task_unref(&task->op);
+        operation_task_unref(&task->wait.op);
     lua_settop(L, 1);
     return 1;
 }
@@ -280,7 +282,7 @@ static void set_string(lua_State *L, const char *key, const char *value)
 static void push_task(lua_State *L, const struct task *task)
 {
     char target[NAME_SIZE] = "";
-    struct operation *op = (struct operation *) &task->op;
+    struct operation *op = (struct operation *) &task->wait.op;
     lua_createtable(L, 0, 8);
     lua_pushinteger(L, (lua_Integer) task->id);
     lua_setfield(L, -2, "id");
@@ -298,11 +300,11 @@ static void push_task(lua_State *L, const struct task *task)
     set_string(L, "target", target[0] ? target : NULL);
     lua_pushnumber(L, loop_clock() - op->since);
     lua_setfield(L, -2, "waiting");
-    if (!op->stream)
+    const struct stream *stream = operation_stream(op);
+    if (!stream)
         return;
-    lua_stream_set_fields(L, op->stream);
-    struct lua_stream *box = op->stream->owner;
-    lua_pushinteger(L, box ? (lua_Integer) box->id : 0);
+    lua_stream_set_fields(L, stream);
+    lua_pushinteger(L, (lua_Integer) stream->id);
     lua_setfield(L, -2, "stream");
 }
 

@@ -46,8 +46,8 @@ static void sleep_cancel(struct operation *op)
     sleep_free(op->object);
 }
 
-static const struct operation_class sleep_class = {"sleep", sleep_cancel, NULL,
-                                                   false};
+static const struct operation_class sleep_class = {.name = "sleep",
+                                                   .cancel = sleep_cancel};
 
 /* weir.sleep(seconds, [options], [callback]): true. It has no options. */
 static int weir_sleep(lua_State *L)

@@ -138,7 +138,7 @@ static void check_settings(lua_State *L, const struct tls_settings *settings)
                    least - 10);
     if (settings->key.data && !settings->cert.data)
         call_error(L, "the option 'key' needs a 'cert'");
-    if (settings->ocsp_response.data && !settings->cert.data)
+    if (settings->ocsp_response && !settings->cert.data)
         call_error(L, "the option 'ocsp_response' needs a 'cert'");
     if (settings->alpn.size > 65535)
         call_error(L, "bad option 'alpn' (too many names)");
@@ -159,7 +159,7 @@ static void read_settings(lua_State *L, int index,
         .ciphers = text_option(L, index, "ciphers"),
         .ciphersuites = text_option(L, index, "ciphersuites"),
         .keylog = text_option(L, index, "keylog"),
-        .ocsp_response = string_option(L, index, "ocsp_response"),
+        .ocsp_response = text_option(L, index, "ocsp_response"),
         .ocsp = ocsp_option(L, index),
         .min_version = version_option(L, index, "min_version"),
         .max_version = version_option(L, index, "max_version"),

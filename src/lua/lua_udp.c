@@ -71,8 +71,8 @@ static void cancel(struct operation *op)
     datagram_cancel_receive(box->datagram);
 }
 
-static const struct operation_class receive_class = {"receive", cancel,
-                                                     describe, false};
+static const struct operation_class receive_class = {
+    .name = "receive", .cancel = cancel, .describe = describe};
 
 /* Pushes the datagram, and from whom it is. Collecting garbage meanwhile may
  * release the socket: its struct is there until the turn ends. */

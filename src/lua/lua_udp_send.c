@@ -114,10 +114,10 @@ static void describe(struct operation *op, char *text, size_t size)
     snprintf(text, size, "%s", ((struct errand *) op->object)->target);
 }
 
-static const struct operation_class send_class = {"send", cancel, describe,
-                                                  false};
-static const struct operation_class connect_class = {"connect", cancel,
-                                                     describe, false};
+static const struct operation_class send_class = {
+    .name = "send", .cancel = cancel, .describe = describe};
+static const struct operation_class connect_class = {
+    .name = "connect", .cancel = cancel, .describe = describe};
 
 /* --- the call ------------------------------------------------------------- */
 

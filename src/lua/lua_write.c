@@ -21,26 +21,38 @@
 
 struct operation *lua_write_operation(struct list *link)
 {
-    return list_entry(link, struct operation, link);
+    return operation_of(link);
 }
 
 static void cancel_wait(struct operation *op)
 {
-    stream_cancel_waiter(&op->waiter);
+    stream_cancel_waiter(&operation_room(op)->waiter);
 }
 
 static const struct operation_class write_class = {
-    "write", cancel_wait, lua_stream_operation_target, false};
+    .name = "write",
+    .cancel = cancel_wait,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 static const struct operation_class flush_class = {
-    "flush", cancel_wait, lua_stream_operation_target, false};
+    .name = "flush",
+    .cancel = cancel_wait,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 static const struct operation_class shutdown_class = {
-    "shutdown", cancel_wait, lua_stream_operation_target, false};
+    .name = "shutdown",
+    .cancel = cancel_wait,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 static const struct operation_class send_file_class = {
-    "send_file", cancel_wait, lua_stream_operation_target, false};
+    .name = "send_file",
+    .cancel = cancel_wait,
+    .describe = lua_stream_operation_target,
+    .of_stream = true};
 
 static void sent(struct stream_waiter *waiter, int error)
 {
-    struct operation *op = list_entry(waiter, struct operation, waiter);
+    struct operation *op = operation_of(waiter);
     struct lua_stream *box = op->object;
     if (error) {
         char *message = lua_stream_message(box, op->class->name, error);
@@ -50,7 +62,7 @@ static void sent(struct stream_waiter *waiter, int error)
     }
     lua_State *to = operation_results(op);
     if (op->class == &send_file_class)
-        lua_pushnumber(to, (lua_Number) op->count);
+        lua_pushnumber(to, (lua_Number) operation_room(op)->count);
     else
         lua_pushboolean(to, true);
     operation_finish(op, 1);
@@ -64,7 +76,7 @@ static struct operation *begin_wait(lua_State *L, struct call *call,
     call->stream = box->stream;
     struct operation *op = call_wait(L, call, class, box->timeout);
     op->object = box;
-    op->waiter.done = sent;
+    operation_room(op)->waiter.done = sent;
     if (box->stream->unref)
         operation_unref(op, true);
     return op;
@@ -84,7 +96,7 @@ static int wait_sent(lua_State *L, struct call *call,
     if (box->stream->output.sent >= until)
         return return_true(L, call);
     struct operation *op = begin_wait(L, call, class, box);
-    stream_wait_sent(box->stream, &op->waiter, until);
+    stream_wait_sent(box->stream, &operation_room(op)->waiter, until);
     return call_suspend(L, call, 1);
 }
 
@@ -247,13 +259,13 @@ static int stream_shutdown_method(lua_State *L)
         return refused;
     struct stream *stream = box->stream;
     call.stream = stream;
-    int error = stream->shut ? 0 : stream_may_write(stream, 0);
+    int error = stream_may_shutdown(stream);
     if (error)
         return lua_stream_call_fail(L, &call, box, error);
     if (stream->shut_done)
         return return_true(L, &call);
     struct operation *op = begin_wait(L, &call, &shutdown_class, box);
-    stream_shutdown(stream, &op->waiter);
+    stream_shutdown(stream, &operation_room(op)->waiter);
     return call_suspend(L, &call, 1);
 }
 
@@ -273,12 +285,23 @@ static int file_failed(lua_State *L, struct call *call, const char *path,
     return call_fail(L, call, error, lua_tostring(L, -1));
 }
 
-/* A descriptor of our own for the file at `index`, a path or a descriptor. A
+/* A name with a zero byte is no file's, and must not become another one's. A
  * named pipe must not block the host before it is refused. */
+static int open_path(lua_State *L, int index)
+{
+    size_t size;
+    const char *path = lua_tolstring(L, index, &size);
+    if (strlen(path) == size)
+        return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    errno = ENOENT;
+    return -1;
+}
+
+/* A descriptor of our own for the file at `index`, a path or a descriptor. */
 static int open_file(lua_State *L, int index)
 {
     if (lua_type(L, index) == LUA_TSTRING)
-        return open(lua_tostring(L, index), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        return open_path(L, index);
     int fd = argument_fd(L, index);
     int mode = fcntl(fd, F_GETFL);
     if (mode >= 0 && (mode & O_ACCMODE) == O_WRONLY) {
@@ -361,8 +384,8 @@ static int stream_send_file(lua_State *L)
         return call_return(L, &call, 1);
     }
     struct operation *op = begin_wait(L, &call, &send_file_class, box);
-    op->count = length;
-    stream_wait_sent(stream, &op->waiter, end);
+    operation_room(op)->count = length;
+    stream_wait_sent(stream, &operation_room(op)->waiter, end);
     return call_suspend(L, &call, 1);
 }
 

@@ -11,6 +11,7 @@
 #include "event/stream.h"
 #include "lua/arguments.h"
 #include "lua/lua_coroutine.h"
+#include "lua/lua_stream.h"
 #include "lua/task_internal.h"
 
 struct operation_timer {
@@ -28,24 +29,29 @@ void *operation_wait_mark(void)
 
 /* --- callbacks' operations are pooled; each keeps its anchor ------------- */
 
-static struct list pool = {&pool, &pool};
+static struct list bare = {&bare, &bare}, roomy = {&roomy, &roomy};
 static int anchors;
 
-static struct operation *callback_operation(void)
+static struct list *pool_of(const struct operation_class *class)
 {
-    struct list *link = list_pop(&pool);
-    struct operation *op;
-    int anchor;
-    if (link) {
-        op = list_entry(link, struct operation, all);
-        anchor = op->callback;
-    } else {
-        op = memory_new(sizeof *op);
-        anchor = 2 * ++anchors - 1;
-    }
-    memset(op, 0, sizeof *op);
-    op->callback = anchor;
+    return class->bare ? &bare : &roomy;
+}
+
+static struct operation *callback_operation(const struct operation_class *class)
+{
+    struct list *link = list_pop(pool_of(class));
+    if (link)
+        return list_entry(link, struct operation, all);
+    struct operation *op =
+        memory_new(class->bare ? sizeof *op : sizeof(struct roomy_operation));
+    op->callback = 2 * ++anchors - 1;
     return op;
+}
+
+/* The place in a queue that it may have. */
+static struct list *place_of(struct operation *op)
+{
+    return op->callback && op->class->bare ? NULL : &operation_room(op)->link;
 }
 
 /* anchors[callback] is the function, anchors[callback + 1] the object. */
@@ -219,13 +225,14 @@ struct operation *call_wait(lua_State *L, struct call *call,
                             double fallback)
 {
     struct task *task = call->callback ? NULL : scheduler.current;
-    struct operation *op = task ? &task->op : callback_operation();
+    struct operation *op = task ? &task->wait.op : callback_operation(class);
     double timeout = call->timeout >= 0 ? call->timeout : fallback;
-    list_init(&op->link);
     list_insert(&scheduler.operations, &op->all);
     op->class = class;
+    struct list *place = place_of(op);
+    if (place)
+        list_init(place);
     op->object = NULL;
-    op->stream = call->stream;
     if (task)
         op->task = task;
     else
@@ -258,8 +265,9 @@ static void operation_end(struct operation *op)
     stop_timer(op);
     loop_hold(scheduler.loop, &op->holding, false);
     list_remove(&op->all);
-    list_remove(&op->link);
-    op->class = NULL;
+    struct list *place = place_of(op);
+    if (place)
+        list_remove(place);
 }
 
 /* A cancelled or overdue task does not even begin to wait. */
@@ -301,6 +309,12 @@ int call_suspend(lua_State *L, struct call *call, int object_index)
 
 /* --- the completion ------------------------------------------------------- */
 
+struct stream *operation_stream(const struct operation *op)
+{
+    const struct lua_stream *box = op->object;
+    return op->class->of_stream ? box->stream : NULL;
+}
+
 void operation_push_callback(lua_State *L, const struct operation *op)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, scheduler.anchors);
@@ -330,9 +344,10 @@ void operation_finish(struct operation *op, int count)
         task = task_new();
         task->L = to;
         task->context = op->context;
-        task->stream = op->stream ? stream_retain(op->stream) : NULL;
+        struct stream *stream = operation_stream(op);
+        task->stream = stream ? stream_retain(stream) : NULL;
+        list_insert(pool_of(op->class), &op->all);
         clear_anchors(op);
-        list_insert(&pool, &op->all);
     }
     task->arguments = count;
     task_ready(task);

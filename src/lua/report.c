@@ -201,7 +201,7 @@ static void push_tracebacks(lua_State *L, lua_State *at,
 void report_push_traceback(lua_State *L, const struct task *task)
 {
     if (task->state == TASK_WAITING)
-        push_tracebacks(L, task->L, &task->op);
+        push_tracebacks(L, task->L, &task->wait.op);
     else if (task->L && task->state != TASK_RUNNING)
         luaL_traceback(L, task->L, NULL, 0);
     else
@@ -264,17 +264,18 @@ static void print_started(const struct task *task)
 static void print_operation(struct operation *op)
 {
     char target[NAME_SIZE] = "";
-    if (op->stream)
-        lua_stream_describe(op->stream, target, sizeof target);
+    struct stream *stream = operation_stream(op);
+    if (stream)
+        lua_stream_describe(stream, target, sizeof target);
     else if (op->class->describe)
         op->class->describe(op, target, sizeof target);
     fprintf(stderr, ": waiting in %s%s%s for %.3f s\n", op->class->name,
-            op->stream ? " on "
-            : *target  ? " "
-                       : "",
+            stream    ? " on "
+            : *target ? " "
+                      : "",
             target, loop_clock() - op->since);
-    if (op->stream)
-        print_buffers(op->stream);
+    if (stream)
+        print_buffers(stream);
 }
 
 static void print_task(struct task *task)
@@ -287,7 +288,7 @@ static void print_task(struct task *task)
     else
         print_started(task);
     if (task->state == TASK_WAITING)
-        print_operation(&task->op);
+        print_operation(&task->wait.op);
     else
         fprintf(stderr, ": %s\n", state_name(task));
     print_traceback(task);

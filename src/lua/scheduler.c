@@ -16,7 +16,7 @@
 
 static bool waits_for_ever(const struct task *task)
 {
-    return task->state == TASK_WAITING && !task->unref && !task->op.unref;
+    return task->state == TASK_WAITING && !task->unref && !task->wait.op.unref;
 }
 
 static bool deadlocked(void)
@@ -48,7 +48,7 @@ static void tell_main(struct task *main)
     const char *text = lua_tostring(L, -1);
     scheduler.deadlock = memory_copy(text, strlen(text));
     lua_pop(L, 1);
-    operation_abort(&main->op, EDEADLK);
+    operation_abort(&main->wait.op, EDEADLK);
 }
 
 /* Nothing is ready and nothing holds the host. Before that is the end, what

@@ -44,7 +44,7 @@ struct task *task_new(void)
     }
     task->id = ++scheduler.last_id;
     list_init(&task->ready);
-    list_init(&task->op.link);
+    list_init(&task->wait.room.link);
     list_insert(&scheduler.tasks, &task->all);
     return task;
 }
@@ -117,7 +117,7 @@ void task_cancel(struct task *task)
 {
     if (task->state == TASK_WAITING) {
         task->cancelling = true;
-        operation_abort(&task->op, ECANCELED);
+        operation_abort(&task->wait.op, ECANCELED);
     } else if (task->state != TASK_ENDED && !task->cancelling) {
         task->cancelled = true;
     }
@@ -193,7 +193,7 @@ static void task_run(struct task *task)
     if (task->L == NULL && !task_begin(task))
         return;
     lua_State *L = task->L;
-    list_remove(&task->op.link);
+    list_remove(&task->wait.room.link);
     scheduler.current = task;
     task->state = TASK_RUNNING;
     task->cancelling = false;

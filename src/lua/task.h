@@ -52,6 +52,7 @@ struct context;
 struct operation;
 struct operation_timer;
 
+/* Other members than these are false or NULL, mostly. */
 struct operation_class {
     /* "read_until", for messages and reports. */
     const char *name;
@@ -63,11 +64,34 @@ struct operation_class {
     /* Only other tasks can complete it (join, channel): it does not keep the
      * host alive. */
     bool internal;
+    /* The object is a struct lua_stream: it is a stream's operation (R19). */
+    bool of_stream;
+    /* A callback's has no struct operation_room: there may be very many. */
+    bool bare;
 };
 
 struct operation {
-    union { /* the binding's own, such as a place in a queue of waiters */
-        struct list link;
+    struct list all; /* every pending operation */
+    const struct operation_class *class;
+    void *object; /* the binding's */
+    union {
+        struct task *task;       /* the one that waits; if `callback` is 0 */
+        struct context *context; /* a callback's */
+    };
+    double since;                  /* the turn's, by loop_clock */
+    struct operation_timer *timer; /* NULL: it may wait for ever */
+    lua_State *thread; /* the (sub)coroutine that called, for reports; from
+                          operation_results on, where the results go */
+    int callback;      /* its anchor; 0 for a task */
+    bool holding;
+    bool unref;    /* its object is unref'd */
+    bool internal; /* the class', unless operation_set_internal said so */
+};
+
+/* What a binding may keep with it. */
+struct operation_room {
+    union {
+        struct list link; /* in a queue of waiters */
         struct stream_waiter waiter;
         struct {
             struct list same_link;
@@ -77,24 +101,25 @@ struct operation {
             } slot[2];
         };
     };
-    struct list all; /* every pending operation */
-    const struct operation_class *class;
-    void *object;          /* the binding's */
-    struct stream *stream; /* whose operation it is (R19), or NULL */
-    union {
-        struct task *task;       /* the one that waits; if `callback` is 0 */
-        struct context *context; /* a callback's */
-    };
-    double since;                  /* the turn's, by loop_clock */
-    struct operation_timer *timer; /* NULL: it may wait for ever */
-    lua_State *thread; /* the (sub)coroutine that called, for reports; from
-                          operation_results on, where the results go */
-    uint64_t count;    /* the binding's */
-    int callback;      /* its anchor; 0 for a task */
-    bool holding;
-    bool unref;    /* its object is unref'd */
-    bool internal; /* the class', unless operation_set_internal said so */
+    uint64_t count;
 };
+
+struct roomy_operation {
+    struct operation op;
+    struct operation_room room;
+};
+
+/* Not of a class that is bare. */
+static inline struct operation_room *operation_room(struct operation *op)
+{
+    return &list_entry(op, struct roomy_operation, op)->room;
+}
+
+/* The operation whose room's `link`, or `waiter`, that is. */
+static inline struct operation *operation_of(void *link)
+{
+    return &list_entry(link, struct roomy_operation, room)->op;
+}
 
 /* NULL for a callback. */
 static inline struct task *operation_task(const struct operation *op)
@@ -144,6 +169,9 @@ struct operation *call_wait(lua_State *L, struct call *call,
 /* The last thing a binding does: returns what the C function returns. The
  * value at `object_index` (0: none) is kept alive until the operation ends. */
 int call_suspend(lua_State *L, struct call *call, int object_index);
+
+/* The stream whose operation it is, or NULL. */
+struct stream *operation_stream(const struct operation *op);
 
 lua_State *operation_results(struct operation *op);
 void operation_finish(struct operation *op, int count);

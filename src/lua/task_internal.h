@@ -44,7 +44,7 @@ struct task_audience {
 };
 
 struct task {
-    struct operation op; /* what it waits in */
+    struct roomy_operation wait; /* what it waits in */
     struct list ready;
     struct list all;
     struct task_audience *audience; /* NULL: nobody has waited */
