@@ -1,8 +1,14 @@
 -- TLS: what is set up, and what it comes to. Streams over it: see
 -- support/transports.lua.
+local ffi = require "ffi"
 local certificates = require "spec.support.certificates"
 local peers = require "spec.support.tls"
 local run = require "spec.support.weir"
+
+ffi.cdef [[
+  void ERR_new(void);
+  void ERR_set_error(int library, int reason, const char *format, ...);
+]]
 
 require("spec.support.handshake_reports").hide(setup, teardown)
 
@@ -401,6 +407,25 @@ describe("tls", function()
     end
     a:abort()
     b:abort()
+  end)
+
+  it("errors that others have left in OpenSSL do not show up on a stream", function()
+    local crypto = ffi.load("libcrypto.so.3")
+    local server, client = certificates.both()
+    local address = serve(server)
+    for _ = 1, 3 do
+      crypto.ERR_new()
+      crypto.ERR_set_error(13, 1, nil)
+      local stream = assert(weir.connect(address, { tls = client }))
+      crypto.ERR_new()
+      crypto.ERR_set_error(13, 1, nil)
+      echo(stream)
+      crypto.ERR_new()
+      crypto.ERR_set_error(13, 1, nil)
+      assert.is_true(stream:shutdown())
+      assert.equal("EOF", (select(3, stream:read_bytes(1, { timeout = 5 }))))
+      stream:close()
+    end
   end)
 
   it("damaged records are told, and nothing after them is believed", function()
