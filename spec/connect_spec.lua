@@ -2,17 +2,13 @@
 
 local descriptors = require("spec.support.descriptors")
 local dns = require("spec.support.dns")
+local expect = require("spec.support.expect")
 local ports = require("spec.support.ports")
 local silent = require("spec.support.silent")
 
-local T = 10
+local fails, port_of = expect.fails, ports.of
 
-local function fails(code, ...)
-  local value, message, got = ...
-  assert.is_nil(value)
-  assert.equal(code, got, message)
-  return message
-end
+local T = 10
 
 -- A listener that says to each connection what it hears until the peer's end.
 local function echo(address)
@@ -24,10 +20,6 @@ local function echo(address)
 end
 
 local function nobody() end
-
-local function port_of(listener)
-  return (listener:address():match(":(%d+)$"))
-end
 
 -- Sends "hello" there and back, and closes.
 local function check_echo(stream)
@@ -177,10 +169,7 @@ describe("connect", function()
       ["string%) expected"] = function() weir.connect(80) end,
       ["detach: the stream is still being connected"] = function() local _ = fresh:detach() end,
     }) do
-      local ok, message = pcall(mistake)
-      assert.is_false(ok)
-      assert.matches(pattern, message)
-      assert.matches("connect_spec%.lua:%d+:", message)
+      expect.raises(pattern, mistake)
     end
     stream:close()
     fresh:abort()

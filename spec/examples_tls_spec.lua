@@ -32,11 +32,8 @@ describe("tls_probe.lua", function()
   -- openssl's server, with this certificate.
   local function with_server(pair, f)
     local cert, key = write("probed.pem", pair.cert), write("probed.key", pair.key)
-    local address, stop = support.serve({ "openssl", "s_server", "-accept", "127.0.0.1:PORT",
-      "-quiet", "-cert", cert, "-key", key, "-cert_chain", path("root.pem"), "-alpn", "h2" })
-    local good, message = pcall(f, address)
-    stop()
-    if not good then error(message, 0) end
+    support.with({ "openssl", "s_server", "-accept", "127.0.0.1:PORT", "-quiet", "-cert", cert,
+      "-key", key, "-cert_chain", path("root.pem"), "-alpn", "h2" }, f)
   end
 
   it("shows what a server is like", function()
@@ -132,11 +129,8 @@ asyncio.run(main())
 ]]
 
   local function with_server(offer, f)
-    local address, stop, process = support.serve({ "python3", "-c", SERVER, "PORT",
-      path("ec.pem"), path("ec.key"), offer }, { stdout = "pipe" })
-    local good, message = pcall(f, address, process)
-    stop()
-    if not good then error(message, 0) end
+    support.with({ "python3", "-c", SERVER, "PORT", path("ec.pem"), path("ec.key"), offer }, f,
+      { stdout = "pipe" })
   end
 
   local function send(address, mail, ca)

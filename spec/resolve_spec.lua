@@ -2,17 +2,13 @@
 
 local descriptors = require("spec.support.descriptors")
 local dns = require("spec.support.dns")
+local expect = require("spec.support.expect")
 local netns = require("spec.support.netns")
 local run = require("spec.support.weir").run
 
-local T = 10
+local fails = expect.fails
 
-local function fails(code, ...)
-  local value, message, got = ...
-  assert.is_nil(value)
-  assert.equal(code, got)
-  return message
-end
+local T = 10
 
 -- Asks a server with that zone.
 local function ask(zone, name, options)
@@ -299,10 +295,7 @@ describe("resolve refuses", function()
   }
   for name, mistake in pairs(mistakes) do
     it(name .. ", raising", function()
-      local ok, message = pcall(mistake[1])
-      assert.is_false(ok)
-      assert.matches(mistake[2], message)
-      assert.matches("resolve_spec%.lua:%d+:", message)
+      expect.raises(mistake[2], mistake[1])
     end)
   end
 end)

@@ -1,6 +1,7 @@
 -- The one calling convention (§1, R1 to R3), for every operation of a stream.
 local ffi = require "ffi"
 local transports = require "spec.support.transports"
+local weir_binary = require "spec.support.weir"
 
 local SOON = { timeout = 10 }
 
@@ -27,14 +28,12 @@ local function operations(path)
 end
 
 transports.each("an operation", function(pair)
-  local a, b, path
+  local a, b, folder, path
   setup(function()
-    path = os.tmpname()
-    local file = io.open(path, "w")
-    file:write("12345")
-    file:close()
+    folder = weir_binary.folder({ file = "12345" })
+    path = folder .. "/file"
   end)
-  teardown(function() os.remove(path) end)
+  teardown(function() weir_binary.remove(folder) end)
   before_each(function() a, b = pair() end)
   after_each(function() a:abort() b:abort() end)
 

@@ -2,6 +2,7 @@
 -- none, end too early or shrink.
 local ffi = require "ffi"
 local transports = require "spec.support.transports"
+local weir_binary = require "spec.support.weir"
 
 ffi.cdef [[
   int open(const char *path, int flags, ...);
@@ -15,14 +16,12 @@ local O_RDONLY, O_WRONLY, SEEK_CUR = 0, 1, 1
 local SOON = { timeout = 10 }
 
 transports.each("send_file", function(pair)
-  local a, b, path
+  local a, b, folder, path
   setup(function()
-    path = os.tmpname()
-    local file = io.open(path, "w")
-    file:write("0123456789")
-    file:close()
+    folder = weir_binary.folder({ file = "0123456789" })
+    path = folder .. "/file"
   end)
-  teardown(function() os.remove(path) end)
+  teardown(function() weir_binary.remove(folder) end)
   before_each(function() a, b = pair() end)
   after_each(function() a:abort() b:abort() end)
 

@@ -164,11 +164,11 @@ describe("over TLS", function()
     -- Until nothing moves any more: the pipe between the two is full.
     local busy
     repeat
-      busy = support.used(server:pid())
+      busy = shell.used(server:pid())
       weir.sleep(0.1)
-    until support.used(server:pid()) == busy
+    until shell.used(server:pid()) == busy
     weir.sleep(0.3)
-    assert.is_true(support.used(server:pid()) - busy < 5)
+    assert.is_true(shell.used(server:pid()) - busy < 5)
     stream:abort()
   end)
 end)

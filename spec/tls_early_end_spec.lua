@@ -2,21 +2,11 @@
 -- may look as if it had been.
 
 local certificates = require "spec.support.certificates"
+local peers = require "spec.support.tls"
 local run = require "spec.support.weir"
 
 local GOODBYE = "\21\3\3\0\2\1\0"
 local LIMIT = 10
-
-local function client_hello(tls)
-  local hello = weir.channel(1)
-  local listener = assert(weir.listen("127.0.0.1:0", function(stream)
-    hello:put(stream:read_some({ timeout = LIMIT }))
-    stream:close()
-  end))
-  weir.connect(listener:address(), { tls = tls, connect_timeout = LIMIT })
-  listener:close()
-  return assert(hello:get({ timeout = LIMIT }))
-end
 
 describe("a close_notify during the handshake", function()
   for _, verify in ipairs({ true, false }) do
@@ -38,7 +28,7 @@ describe("a close_notify during the handshake", function()
 
   for _, version in ipairs({ "1.2", "1.3" }) do
     it("never reaches the handler, TLS " .. version, function()
-      local hello = client_hello({ verify = false, max_version = version })
+      local hello = peers.client_hello({ verify = false, max_version = version })
       local handled = 0
       local tls = certificates.both()
       tls.verify, tls.ca = true, certificates.cert

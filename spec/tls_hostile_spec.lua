@@ -1,6 +1,7 @@
 -- Handshakes that fail in every way there is, beside a stream that works. The
 -- server is another weir, so that what it reports and burns can be seen.
 
+local peers = require("spec.support.tls")
 local shell = require("spec.support.weir")
 local support = require("spec.support.tls_peers")
 
@@ -21,18 +22,6 @@ local SERVER = [[
 ]]
 
 local folder, server, address, good, certificates, strangers
-
--- What a client says first, byte for byte.
-local function client_hello(tls)
-  local captured = weir.channel(1)
-  local listener = assert(weir.listen("127.0.0.1:0", function(stream)
-    captured:put(stream:read_some({ timeout = LIMIT }))
-    stream:abort()
-  end))
-  weir.connect(listener:address(), { tls = tls, connect_timeout = LIMIT })
-  listener:close()
-  return captured:get({ timeout = LIMIT })
-end
 
 -- Says these bytes in the clear, waits for an answer if there is to be one,
 -- then ends in the given way. The server must end the connection by itself.
@@ -143,7 +132,7 @@ describe("60 failing handshakes", function()
       ca = certificates.root.cert, cert = certificates.client.cert,
       key = certificates.client.key } }))
     local echo = weir.spawn(echo_lines, done)
-    local hello = assert(client_hello({ verify = false, server_name = "localhost" }))
+    local hello = peers.client_hello({ verify = false, server_name = "localhost" })
     for _ = 1, ROUNDS do
       local tasks = {}
       for i, kind in ipairs(KINDS) do tasks[i] = weir.spawn(kind, hello) end
@@ -158,9 +147,9 @@ describe("60 failing handshakes", function()
     assert.is_true(failures >= 60)
 
     -- A busy loop would use all of this time; an idle host next to nothing.
-    local before = support.used(server:pid())
+    local before = shell.used(server:pid())
     weir.sleep(0.3)
-    assert.is_true(support.used(server:pid()) - before < 5)
+    assert.is_true(shell.used(server:pid()) - before < 5)
 
     good:close()
     server:kill("TERM")

@@ -5,7 +5,7 @@ local support = require("spec.support.tls_peers")
 
 require("spec.support.handshake_reports").hide(setup, teardown)
 
-local contains = support.contains
+local contains, with_peer = support.contains, support.with
 local LIMIT = 20
 
 local certificates, folder
@@ -41,14 +41,6 @@ local function with_server(tls, f, answer)
     end))
   local good, message = pcall(f, listener:address():match(":(%d+)$"), seen)
   listener:close()
-  if not good then error(message, 0) end
-end
-
--- Runs f with the address of a foreign server.
-local function with_peer(argv, f, options)
-  local address, stop, process = support.serve(argv, options)
-  local good, message = pcall(f, address, process)
-  stop()
   if not good then error(message, 0) end
 end
 

@@ -47,10 +47,10 @@ describe("a peer that asks for ever new keys", function()
   local context, ssl, fd, stream
 
   before_each(function()
-    local server, ours = certificates.both(), nil
+    local server = certificates.both()
     server.server = true
-    ours, stream = weir.pair({ timeout = T })
-    fd = ours:detach()
+    fd, stream = weir.pair({ timeout = T })
+    fd = fd:detach()
     context = C.SSL_CTX_new(C.TLS_client_method())
     ssl = C.SSL_new(context)
     C.SSL_set_fd(ssl, fd)

@@ -41,17 +41,17 @@ end
 
 -- The same with openssl's server, which staples whatever it is told to.
 local function with_s_server(response, f, ...)
-  local address, stop = support.serve({ "openssl", "s_server", "-accept", "127.0.0.1:PORT",
-    "-quiet", "-cert", path("ec.pem"), "-key", path("ec.key"), "-status_file", response, ... })
-  local good, message = pcall(f, function(options)
-    options.ca = certificates.root.cert
-    local stream, words, code =
-      weir.connect(address, { tls = options, connect_timeout = LIMIT })
-    if stream then stream:abort() end
-    return stream and true or words .. " " .. code
-  end)
-  stop()
-  if not good then error(message, 0) end
+  support.with({ "openssl", "s_server", "-accept", "127.0.0.1:PORT",
+    "-quiet", "-cert", path("ec.pem"), "-key", path("ec.key"), "-status_file", response, ... },
+    function(address)
+      f(function(options)
+        options.ca = certificates.root.cert
+        local stream, words, code =
+          weir.connect(address, { tls = options, connect_timeout = LIMIT })
+        if stream then stream:abort() end
+        return stream and true or words .. " " .. code
+      end)
+    end)
 end
 
 setup(function()
@@ -207,17 +207,16 @@ describe("a client with ocsp", function()
           ssl_stapling_file REVOKED; }
       }]]):gsub("%u+", { FOLDER = folder, PORT = port,
         GOOD = ocsp.respond(folder, ec.cert, "V"), REVOKED = ocsp.respond(folder, ec.cert, "R") }))
-    local address, stop =
-      support.serve({ "/usr/sbin/nginx", "-p", folder, "-c", path("nginx.conf") }, { port = port })
-    local function connect(name)
-      local stream, message = weir.connect(address, { connect_timeout = LIMIT,
-        tls = { ca = path("root.pem"), ocsp = "require", server_name = name } })
-      if stream then stream:abort() end
-      return stream and true or message
-    end
-    assert.is_true(connect("localhost"))
-    contains("OCSP: certificate was revoked on ", connect("foo.example.com"))
-    stop()
+    support.with({ "/usr/sbin/nginx", "-p", folder, "-c", path("nginx.conf") }, function(address)
+      local function connect(name)
+        local stream, message = weir.connect(address, { connect_timeout = LIMIT,
+          tls = { ca = path("root.pem"), ocsp = "require", server_name = name } })
+        if stream then stream:abort() end
+        return stream and true or message
+      end
+      assert.is_true(connect("localhost"))
+      contains("OCSP: certificate was revoked on ", connect("foo.example.com"))
+    end, { port = port })
   end)
 end)
 

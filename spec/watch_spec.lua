@@ -10,16 +10,29 @@ long write(int, const void *, size_t);
 ]]
 local C = ffi.C
 
+local open = {}
+
 local function descriptors(make, ...)
   local fds = ffi.new("int[2]")
   local arguments = { ... }
   arguments[#arguments + 1] = fds
   assert(make(unpack(arguments)) == 0)
+  open[fds[0]], open[fds[1]] = true, true
   return fds[0], fds[1]
 end
 
 local function pipe() return descriptors(C.pipe) end
 local function pair() return descriptors(C.socketpair, 1, 1, 0) end
+
+local function close(fd)
+  open[fd] = nil
+  C.close(fd)
+end
+
+-- Time enough for what is not to be told.
+local function turns()
+  for _ = 1, 5 do weir.sleep(0) end
+end
 
 local function take(fd)
   local buffer = ffi.new("char[100]")
@@ -27,6 +40,10 @@ local function take(fd)
 end
 
 describe("a watch", function()
+  after_each(function()
+    for fd in pairs(open) do close(fd) end
+  end)
+
   it("that another one's call cancels is not called any more", function()
     local reader, writer = pipe()
     local called, first, second = 0, nil, nil
@@ -38,10 +55,8 @@ describe("a watch", function()
     first = weir.watch(reader, "r", count)
     second = weir.watch(reader, "r", count)
     C.write(writer, "x", 1)
-    weir.sleep(0.005)
+    turns()
     assert.equal(1, called)
-    C.close(reader)
-    C.close(writer)
   end)
 
   it("tells when another library's descriptor is readable", function()
@@ -56,8 +71,6 @@ describe("a watch", function()
     handle:cancel()
     handle:cancel()
     assert.matches("%(over%)$", tostring(handle))
-    C.close(reader)
-    C.close(writer)
   end)
 
   it("tells again while it is ready, but not before its function returned", function()
@@ -76,11 +89,9 @@ describe("a watch", function()
     end)
     C.write(writer, "x", 1)
     assert.is_true(done:get({ timeout = 5 }))
-    weir.sleep(0.003)
+    turns()
     assert.same({ 1, 3 }, { most, calls })
     handle:cancel()
-    C.close(reader)
-    C.close(writer)
   end)
 
   it("watches both directions, and is set anew", function()
@@ -100,8 +111,6 @@ describe("a watch", function()
     end)
     assert.equal(handle, handle:set("rw"))
     assert.equal("rw", got:get({ timeout = 5 }))
-    C.close(ours)
-    C.close(theirs)
   end)
 
   it("of two on one descriptor each has its own direction", function()
@@ -113,8 +122,6 @@ describe("a watch", function()
     assert.equal("w", got:get({ timeout = 5 }))
     C.write(theirs, "x", 1)
     assert.equal("r", got:get({ timeout = 5 }))
-    C.close(ours)
-    C.close(theirs)
   end)
 
   it("tells of the other side's end", function()
@@ -124,9 +131,8 @@ describe("a watch", function()
       got:put({ events, take(reader) })
       handle:cancel()
     end)
-    C.close(writer)
+    close(writer)
     assert.same({ "r", "" }, got:get({ timeout = 5 }))
-    C.close(reader)
   end)
 
   it("cancelled does not tell, even if it was ready already", function()
@@ -135,22 +141,19 @@ describe("a watch", function()
     local handle = weir.watch(reader, "r", function() called = true end)
     C.write(writer, "x", 1)
     handle:cancel()
-    weir.sleep(0.002)
+    turns()
     assert.is_false(called)
-    C.close(reader)
-    C.close(writer)
   end)
 
   it("ends with nil, message, EBADF when it is set on a closed descriptor", function()
-    local reader, writer = pipe()
+    local reader = pipe()
     local got = weir.channel(1)
     local handle = weir.watch(reader, "r", function(...) got:put({ ... }) end)
     weir.sleep(0)
-    C.close(reader)
+    close(reader)
     handle:set("r")
     assert.same({ nil, ("watch %d: Bad file descriptor"):format(reader), "EBADF" }, got:get({ timeout = 5 }))
     assert.matches("%(over%)$", tostring(handle))
-    C.close(writer)
     local value, message, code = weir.watch(reader, "r", print)
     assert.is_nil(value)
     assert.equal(("watch %d: Bad file descriptor"):format(reader), message)
@@ -158,12 +161,11 @@ describe("a watch", function()
   end)
 
   it("outlives that its descriptor is closed in the turn in which it begins", function()
-    local reader, writer = pipe()
+    local reader = pipe()
     local got = weir.channel(1)
     weir.watch(reader, "r", function(...) got:put({ ... }) end)
-    C.close(reader)
+    close(reader)
     assert.equal("EBADF", got:get({ timeout = 5 })[3])
-    C.close(writer)
   end)
 
   it("ends with an error in its function, which would raise for ever", function()
@@ -174,11 +176,9 @@ describe("a watch", function()
     end)
     C.write(writer, "x", 1)
     assert.equal("no", caught:get({ timeout = 5 }))
-    weir.sleep(0.002)
+    turns()
     assert.equal("ETIMEDOUT", (select(3, caught:get({ timeout = 0 }))))
     assert.matches("%(over%)$", tostring(handle))
-    C.close(reader)
-    C.close(writer)
   end)
 
   it("lives without its handle, and its function is let go after it", function()
@@ -202,8 +202,6 @@ describe("a watch", function()
     collectgarbage()
     collectgarbage()
     assert.is_nil(weak[1])
-    C.close(reader)
-    C.close(writer)
   end)
 
   it("has no descriptor of weir's own to be asked for, and says what it expects", function()
@@ -212,13 +210,11 @@ describe("a watch", function()
     end
     assert.has_error(function() weir.watch(0, "x", print) end)
     assert.has_error(function() weir.watch(0, "r") end)
-    local reader, writer = pipe()
+    local reader = pipe()
     local handle = weir.watch(reader, "r", print)
     assert.has_error(function() handle:set("no") end)
     assert.equal(handle, handle:unref())
     assert.equal(handle, handle:ref())
     handle:cancel()
-    C.close(reader)
-    C.close(writer)
   end)
 end)

@@ -44,4 +44,9 @@ function M.release(port)
   end
 end
 
+--- The port that a listener listens on.
+function M.of(listener)
+  return (listener:address():match(":(%d+)$"))
+end
+
 return M

@@ -34,6 +34,18 @@ function M.inject(stream, bytes)
   ffi.C.send(stream:fd(), bytes, #bytes, 0)
 end
 
+--- What a client with these TLS options says first, byte for byte.
+function M.client_hello(tls)
+  local hello = weir.channel(1)
+  local listener = assert(weir.listen("127.0.0.1:0", function(stream)
+    hello:put(stream:read_some({ timeout = 10 }))
+    stream:close()
+  end))
+  weir.connect(listener:address(), { tls = tls, connect_timeout = 10 })
+  listener:close()
+  return assert(hello:get({ timeout = 10 }))
+end
+
 --- Turns of the loop until condition() is true; an error after five seconds.
 function M.wait(condition)
   weir.deadline(5, function()

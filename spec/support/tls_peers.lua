@@ -53,14 +53,6 @@ function M.contains(expected, text)
     ("'%s' expected in: %s"):format(expected, tostring(text)))
 end
 
---- Hundredths of a second of processor time that a process has used (Linux).
-function M.used(pid)
-  local file = assert(io.open(("/proc/%d/stat"):format(pid)))
-  local user, system = file:read("*a"):match("%) %S" .. (" %S+"):rep(10) .. " (%d+) (%d+)")
-  file:close()
-  return tonumber(user) + tonumber(system)
-end
-
 --- Runs a command to its end: what it printed on both outputs, and its status.
 --- `input` is its standard input; it ends after that, or, with `stay`, stays
 --- open until the command ends.
@@ -104,6 +96,14 @@ function M.serve(argv, options)
     if process.stdin then process.stdin:close() end
     if process.stdout then process.stdout:close() end
   end, process
+end
+
+--- Runs f(address, process) beside such a server.
+function M.with(argv, f, options)
+  local address, stop, process = M.serve(argv, options)
+  local good, message = pcall(f, address, process)
+  stop()
+  if not good then error(message, 0) end
 end
 
 return M

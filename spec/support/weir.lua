@@ -63,4 +63,12 @@ function M.run(run)
   return out, err, tonumber(status)
 end
 
+--- Hundredths of a second of processor time that a process has used (Linux).
+function M.used(pid)
+  local file = assert(io.open(("/proc/%d/stat"):format(pid)))
+  local user, system = file:read("*a"):match("%) %S" .. (" %S+"):rep(10) .. " (%d+) (%d+)")
+  file:close()
+  return tonumber(user) + tonumber(system)
+end
+
 return M
