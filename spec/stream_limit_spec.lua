@@ -219,6 +219,19 @@ transports.each("limits", function(pair)
     writer:join({ timeout = 5 })
   end)
 
+  it("one that is only watched for its end holds a chunk, and no more", function()
+    a, b = pair_with({ read_chunk_size = 1000 })
+    b:set_close_callback(function() end)
+    a:write(("x"):rep(700))
+    a:flush()
+    weir.sleep(0)
+    a:write(("x"):rep(100000), function() end)
+    while b:buffered() < 1000 do assert(weir.sleep(0)) end
+    for _ = 1, 20 do weir.sleep(0) end
+    assert.equal(1000, b:buffered())
+    assert.equal(100700, #b:read_bytes(100700))
+  end)
+
   it("chunks of one byte bring everything, too", function()
     a, b = pair_with({ read_chunk_size = 1 })
     a:write("line\r\n" .. ("x"):rep(200))

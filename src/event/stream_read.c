@@ -151,11 +151,14 @@ static int answer_from_buffer(struct stream *stream)
 
 /* --- filling -------------------------------------------------------------- */
 
-/* How much may be asked of the kernel: what the read lacks, or a chunk. */
+/* How much may be asked of the kernel: what the read lacks, or a chunk. Where
+ * nobody reads, a chunk is all that may be held (R17). */
 static size_t fill_size(const struct stream *stream)
 {
     size_t length = buffer_length(&stream->input);
     size_t size = stream->options->read_chunk_size;
+    if (!stream->reading)
+        return size - length;
     size_t limit = stream->options->max_buffer_size;
     if (stream->wanted > size)
         size = stream->wanted < LOOP_BUDGET ? stream->wanted : LOOP_BUDGET;
