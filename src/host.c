@@ -6,7 +6,6 @@
 #include <lua.h>
 #include <lualib.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "event/loop.h"
 #include "event/resolver.h"

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include "base/memory.h"
 #include "event/trace.h"

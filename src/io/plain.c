@@ -16,8 +16,6 @@
 #include <sys/sendfile.h>
 #endif
 
-#include "base/error.h"
-
 /* What a terminal that polls writable takes without blocking. A pipe takes
  * PIPE_BUF then. */
 #define TTY_PIECE 256

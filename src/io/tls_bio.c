@@ -17,8 +17,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/error.h"
-#include "base/memory.h"
 #include "io/tls_internal.h"
 
 /* Per record of 16 KiB: header, type, tag; TLS 1.2's may need more, and then

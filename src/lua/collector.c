@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/stream.h"
-#include "lua/scheduler.h"
 #include "lua/task_internal.h"
 
 /* KiB that are allocated before the collector takes its next step. */

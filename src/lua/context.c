@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "event/stream.h"
 #include "lua/modules.h"
 #include "lua/task_internal.h"
 

@@ -4,7 +4,6 @@
  * LISTEN_FDS how many there are, from descriptor 3 on, LISTEN_FDNAMES what
  * they are called, with colons between. */
 #include <errno.h>
-#include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -5,7 +5,6 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
-#include "base/error.h"
 #include "io/tls_certificate.h"
 #include "io/tls_issue.h"
 #include "lua/modules.h"

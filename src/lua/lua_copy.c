@@ -1,5 +1,4 @@
 /* stream:copy_to: one stream's input becomes another's output, in C. */
-#include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,6 +1,4 @@
 /* Leaving: weir.stop, weir.exit, os.exit; and weir.version. */
-#include <lauxlib.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lua/arguments.h"

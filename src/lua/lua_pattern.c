@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/match.h"
-#include "base/memory.h"
 #include "lua/arguments.h"
 
 #define PATTERN_TYPE "weir.pattern"

@@ -1,7 +1,5 @@
 /* weir.process: child processes, their ends of pipes as streams. */
-#include <errno.h>
 #include <lauxlib.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "lua/modules.h"
-#include "lua/task_internal.h"
+#include "lua/task.h"
 
 #define QUEUE_TYPE "weir.queue"
 

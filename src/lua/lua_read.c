@@ -1,12 +1,9 @@
 /* The reads: arguments to a match, the match to the stream, what was found to
  * Lua. */
-#include <errno.h>
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
-#include "base/memory.h"
 #include "lua/arguments.h"
 #include "lua/lua_pattern.h"
 #include "lua/lua_stream.h"

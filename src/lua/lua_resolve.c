@@ -1,7 +1,5 @@
 /* weir.resolve: names to addresses, and all other DNS records. */
-#include <lauxlib.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 

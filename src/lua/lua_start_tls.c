@@ -5,14 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "base/memory.h"
 #include "event/trace.h"
 #include "io/tls.h"
 #include "lua/arguments.h"
 #include "lua/lua_certificate.h"
 #include "lua/lua_tls.h"
-#include "lua/task_internal.h"
 
 void lua_tls_set(lua_State *L, struct lua_stream *box)
 {

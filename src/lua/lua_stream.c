@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "io/net.h"
 #include "io/standard.h"
 #include "lua/arguments.h"

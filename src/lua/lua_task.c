@@ -6,10 +6,8 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "event/stream.h"
 #include "lua/arguments.h"
 #include "lua/lua_stream.h"

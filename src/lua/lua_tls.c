@@ -1,15 +1,12 @@
 /* TLS contexts in Lua: weir.tls.context, and what the option `tls` means. */
 #include "lua/lua_tls.h"
 
-#include <errno.h>
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
-#include "io/tls.h"
+#include "io/tls_context.h"
 #include "lua/arguments.h"
-#include "lua/lua_certificate.h"
 #include "lua/modules.h"
 #include "lua/task_internal.h"
 

@@ -12,7 +12,7 @@
 #include "lua/arguments.h"
 #include "lua/handler.h"
 #include "lua/modules.h"
-#include "lua/task_internal.h"
+#include "lua/task.h"
 
 #define WATCH_TYPE "weir.watch"
 

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "lua/arguments.h"
 #include "lua/lua_stream.h"
 

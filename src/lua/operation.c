@@ -1,10 +1,7 @@
 /* Operations: how a call waits, and how what it waited for comes back. */
 #include <errno.h>
-#include <lauxlib.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
