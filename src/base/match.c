@@ -149,8 +149,3 @@ void match_consumed(struct match_place *place, const struct pattern *pattern,
         former->scanned = former->moved ? former->scanned - size : 0;
     }
 }
-
-void match_returned(struct match_place *place)
-{
-    *place = (struct match_place){0};
-}

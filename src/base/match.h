@@ -97,9 +97,6 @@ enum match_answer match_find(const struct match *match,
 void match_consumed(struct match_place *place, const struct pattern *pattern,
                     size_t size);
 
-/* `size` bytes were put back in front. */
-void match_returned(struct match_place *place);
-
 /* One delimiter or several; NULL if none or an empty one is among them. */
 struct pattern *pattern_delimiters(const char *const *delimiters,
                                    const size_t *sizes, int count);

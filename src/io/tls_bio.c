@@ -129,7 +129,8 @@ static int bio_read(BIO *bio, char *data, int size)
 
 /* --- writing -------------------------------------------------------------- */
 
-void tls_bio_keep(struct tls *tls)
+/* What was written waits for the descriptor. */
+static void keep(struct tls *tls)
 {
     buffer_append(&tls->output, gathered.data, gathered.length);
     gathered.length = 0;
@@ -143,7 +144,7 @@ static int bio_write(BIO *bio, const char *data, int size)
     size_t length = size > 0 ? (size_t) size : 0;
     BIO_clear_retry_flags(bio);
     if (length > sizeof gathered.data - gathered.length)
-        tls_bio_keep(tls);
+        keep(tls);
     if (length > sizeof gathered.data) {
         buffer_append(&tls->output, data, length);
         return size;
@@ -178,7 +179,7 @@ static size_t send_bytes(struct tls *tls, const char *data, size_t size)
 void tls_bio_send(struct tls *tls)
 {
     if (buffer_length(&tls->output) > 0) {
-        tls_bio_keep(tls);
+        keep(tls);
         size_t sent = send_bytes(tls, buffer_data(&tls->output),
                                  buffer_length(&tls->output));
         if (sent > 0)
@@ -263,5 +264,5 @@ void tls_bio_end(struct tls *tls)
     buffer_append(&tls->input, received.data + received.start,
                   received.end - received.start);
     received.start = received.end = 0;
-    tls_bio_keep(tls);
+    keep(tls);
 }

@@ -101,8 +101,6 @@ bool tls_bio_written(void);
 void tls_bio_send(struct tls *tls);
 /* Forgets what was written since begin. */
 void tls_bio_discard(void);
-/* Keeps what was written, for later. */
-void tls_bio_keep(struct tls *tls);
 /* How many bytes can be written between begin and end and still leave in one
  * system call. */
 #define TLS_GATHER ((size_t) 131072)

@@ -227,7 +227,8 @@ int lua_tls_new(lua_State *L, int index)
     return fault.error;
 }
 
-int lua_tls_push(lua_State *L, int index, const char *name)
+/* The `tls` value at `index`: see lua_tls_option. */
+static int push_context(lua_State *L, int index, const char *name)
 {
     static const char *const known[] = {TLS_OPTION_NAMES, NULL};
     if (!lua_toboolean(L, index)) {
@@ -262,7 +263,7 @@ int lua_tls_option(lua_State *L, int options, bool wanted, const char *name)
         lua_pop(L, 1);
         lua_pushboolean(L, true);
     }
-    int error = lua_tls_push(L, lua_gettop(L), name);
+    int error = push_context(L, lua_gettop(L), name);
     lua_remove(L, -2);
     return error;
 }

@@ -30,13 +30,10 @@ struct lua_tls *lua_tls_test(lua_State *L, int index);
  * the message, returning the error. The keys are known ones. */
 int lua_tls_new(lua_State *L, int index);
 
-/* Pushes the context that the `tls` value at `index` (true, a table of
- * options, a context) comes to, or nil if it is nil or false. Returns 0; or
- * an error, having pushed the message. Wrong use raises, in the name of the
- * call. */
-int lua_tls_push(lua_State *L, int index, const char *name);
-/* The same for the option `tls` of the table at `options` (0: none), and for
- * an address that asked for it. */
+/* Pushes the context that the option `tls` (true, a table of options, a
+ * context) of the table at `options` (0: none) comes to, or that an address
+ * wanted; or nil if it is nil or false. Returns 0; or an error, having pushed
+ * the message. Wrong use raises, in the name of the call. */
 int lua_tls_option(lua_State *L, int options, bool wanted, const char *name);
 
 /* Raises where the context on top cannot be used as a server's. */

@@ -257,6 +257,20 @@ struct operation *call_wait(lua_State *L, struct call *call,
     return op;
 }
 
+/* "NAME DESCRIPTION: error_text(error)"; to be freed. */
+static char *message_of(struct operation *op, int error)
+{
+    char target[NAME_SIZE] = "";
+    if (op->class->describe)
+        op->class->describe(op, target, sizeof target);
+    const char *space = target[0] ? " " : "";
+    if (error == ETIMEDOUT && op->timer)
+        return memory_format("%s%s%s: timed out after %.3g s", op->class->name,
+                             space, target, op->timer->seconds);
+    return memory_format("%s%s%s: %s", op->class->name, space, target,
+                         error_text(error));
+}
+
 static void operation_end(struct operation *op)
 {
     stop_timer(op);
@@ -279,7 +293,7 @@ static int refused(lua_State *L, struct operation *op)
     if (!error)
         return 0;
     task->cancelled = task->cancelled && error != ECANCELED;
-    char *message = operation_message(op, error);
+    char *message = message_of(op, error);
     op->class->cancel(op);
     operation_end(op);
     task->state = TASK_RUNNING;
@@ -350,22 +364,9 @@ void operation_finish(struct operation *op, int count)
     task_ready(task);
 }
 
-char *operation_message(struct operation *op, int error)
-{
-    char target[NAME_SIZE] = "";
-    if (op->class->describe)
-        op->class->describe(op, target, sizeof target);
-    const char *space = target[0] ? " " : "";
-    if (error == ETIMEDOUT && op->timer)
-        return memory_format("%s%s%s: timed out after %.3g s", op->class->name,
-                             space, target, op->timer->seconds);
-    return memory_format("%s%s%s: %s", op->class->name, space, target,
-                         error_text(error));
-}
-
 void operation_fail(struct operation *op, int error, const char *message)
 {
-    char *own = message ? NULL : operation_message(op, error);
+    char *own = message ? NULL : message_of(op, error);
     lua_State *to = operation_results(op);
     push_failure(to, error, own ? own : message);
     free(own);
@@ -374,7 +375,7 @@ void operation_fail(struct operation *op, int error, const char *message)
 
 void operation_abort(struct operation *op, int error)
 {
-    char *message = operation_message(op, error);
+    char *message = message_of(op, error);
     op->class->cancel(op);
     operation_fail(op, error, message);
     free(message);

@@ -109,7 +109,7 @@ void report_unjoined_task(struct task *task)
 }
 
 /* Not one whose error object is just putting itself into words. */
-struct task *task_unjoined(void)
+static struct task *task_unjoined(void)
 {
     struct list *tasks = &scheduler.tasks;
     for (struct list *link = tasks->next; link != tasks; link = link->next) {

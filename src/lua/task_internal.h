@@ -104,8 +104,6 @@ extern struct scheduler scheduler;
 void operation_push_callback(lua_State *L, const struct operation *op);
 /* Fails it with `error`, although nothing has come of it yet. */
 void operation_abort(struct operation *op, int error);
-/* The message of an operation that failed; to be freed. */
-char *operation_message(struct operation *op, int error);
 /* Its task was unref'd or ref'd. */
 void operation_task_unref(struct operation *op);
 /* What a script's coroutine yields to its resumer when the task waits. */
@@ -177,8 +175,7 @@ size_t report_script_part(const char *traceback);
 /* With the traceback of L, where the error happened. */
 char *report_traceback(lua_State *L);
 void report_error(struct task *task, const char *traceback);
-/* Failed tasks that nobody joined. */
-struct task *task_unjoined(void);
+/* One that failed, or all, unless somebody joined them. */
 void report_unjoined_task(struct task *task);
 void report_unjoined(void);
 /* `error` at `index` is raised again: the traceback is of where it was. */
