@@ -260,7 +260,7 @@ static int try_connect(struct attempt *attempt)
         ev_io_start(connector->loop->ev, &attempt->writer);
     /* Nothing tells when a unix socket's backlog has room again. */
     if (error == EAGAIN && attempt->address.as.any.sa_family == AF_UNIX) {
-        loop_start_timer(connector->loop, &attempt->retry, RETRY, 0.);
+        loop_start_timer(connector->loop, &attempt->retry, RETRY);
         return EINPROGRESS;
     }
     return error;
@@ -330,7 +330,7 @@ static void connector_next(struct connector *connector)
     }
     if (connector->next < connector->count)
         loop_start_timer(connector->loop, &connector->stagger,
-                         CONNECTOR_STAGGER, 0.);
+                         CONNECTOR_STAGGER);
     else if (connector->pending == 0)
         settle(connector, -1, final_error(connector));
 }

@@ -122,8 +122,7 @@ static void on_writable(struct ev_loop *ev, ev_io *watcher, int events)
         if (would_block(error)) {
             if (sent == 0) {
                 ev_io_stop(ev, watcher);
-                loop_start_timer(datagram->loop, &datagram->retry, retry_after,
-                                 0);
+                loop_start_timer(datagram->loop, &datagram->retry, retry_after);
             }
             return;
         }

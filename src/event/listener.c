@@ -42,7 +42,7 @@ static void exhausted(struct listener *listener, int error)
 {
     if (!somebody_waits(listener))
         return;
-    loop_start_timer(listener->loop, &listener->rest, LISTENER_REST, 0.);
+    loop_start_timer(listener->loop, &listener->rest, LISTENER_REST);
     update(listener);
     if (listener->reported)
         return;

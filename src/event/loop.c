@@ -153,11 +153,13 @@ double loop_clock(void)
     return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
 }
 
-void loop_start_timer(struct loop *loop, ev_timer *timer, double seconds,
-                      double repeat)
+/* libev adds what it is given to its clock: infinity would be too much. */
+void loop_start_timer(struct loop *loop, ev_timer *timer, double seconds)
 {
+    if (!(seconds < LOOP_NEVER))
+        return;
     ev_now_update(loop->ev);
-    ev_timer_set(timer, seconds, repeat);
+    ev_timer_set(timer, seconds, 0.);
     ev_timer_start(loop->ev, timer);
 }
 

@@ -15,6 +15,7 @@
 #define LOOP_SCRATCH 65536 /* bytes: one receive buffer for all streams */
 #define LOOP_BUDGET 262144 /* bytes that one stream moves in one turn (R13) */
 #define LOOP_HEAVY 8       /* heavy calls, such as handshakes, in one turn */
+#define LOOP_NEVER 1e9     /* seconds, some 30 years: longer is never */
 
 struct trace;
 
@@ -85,9 +86,9 @@ void loop_stay_awake(struct loop *loop);
 /* Monotonic seconds, read now. */
 double loop_clock(void);
 
-/* Starts `timer` so that it fires no sooner than `seconds` from now (R37). */
-void loop_start_timer(struct loop *loop, ev_timer *timer, double seconds,
-                      double repeat);
+/* Starts `timer` so that it fires once, no sooner than `seconds` from now
+ * (R37); from LOOP_NEVER on it is not started at all. */
+void loop_start_timer(struct loop *loop, ev_timer *timer, double seconds);
 
 /* One more, one fewer thing keeps the host alive. `*holding` remembers. */
 void loop_hold(struct loop *loop, bool *holding, bool hold);

@@ -72,7 +72,7 @@ static void update_timer(struct resolver *resolver)
     if (!ares_timeout(resolver->channel, NULL, &left))
         return;
     double seconds = (double) left.tv_sec + (double) left.tv_usec * 1e-6;
-    loop_start_timer(resolver->loop, &resolver->timer, seconds, 0.);
+    loop_start_timer(resolver->loop, &resolver->timer, seconds);
 }
 
 static void on_timeout(struct ev_loop *ev, ev_timer *timer, int events)

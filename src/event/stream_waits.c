@@ -47,7 +47,7 @@ void stream_start_linger(struct stream *stream, double seconds)
 {
     ev_timer *linger = &waits_of(stream)->linger;
     ev_timer_stop(stream->loop->ev, linger);
-    loop_start_timer(stream->loop, linger, seconds, 0);
+    loop_start_timer(stream->loop, linger, seconds);
 }
 
 double stream_linger_left(const struct stream *stream)

@@ -71,7 +71,6 @@ void drain_begin(double grace)
     ev_set_priority(&check, EV_MINPRI);
     ev_check_start(loop->ev, &check);
     ev_init(&grace_timer, grace_over);
-    if (grace < 1e9)
-        loop_start_timer(loop, &grace_timer, grace, 0);
+    loop_start_timer(loop, &grace_timer, grace);
     loop_stay_awake(loop);
 }

@@ -17,7 +17,7 @@ static int stream_close_method(lua_State *L)
     if (options)
         options_check(L, 2, known, "close");
     double linger = options_seconds(L, options, "linger", LINGER);
-    stream_close(box->stream, linger < 1e9 ? linger : 1e9);
+    stream_close(box->stream, linger);
     return 0;
 }
 

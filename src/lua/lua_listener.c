@@ -66,8 +66,7 @@ static void start_handshake(lua_State *L, struct lua_listener *box,
     box->shaking++;
     stream_set_busy(stream, true);
     stream_open(stream, fd, lua_tls_server(connection, fd, NULL, 0));
-    if (box->handshake_timeout < 1e9)
-        stream_handshake_timeout(stream, box->handshake_timeout);
+    stream_handshake_timeout(stream, box->handshake_timeout);
 }
 
 /* A peer that only left is not worth a line. */

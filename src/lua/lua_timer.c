@@ -13,10 +13,6 @@
 
 #define TIMER_TYPE "weir.timer"
 
-/* libev adds what it is given to its clock: longer is as good as never, and
- * is never asked for (about 30 years, in seconds). */
-#define NEVER 1e9
-
 /* --- sleep ---------------------------------------------------------------- */
 
 struct sleep {
@@ -61,8 +57,7 @@ static int weir_sleep(lua_State *L)
     sleep->timer.data = sleep;
     sleep->op = call_wait(L, &call, &sleep_class, -1);
     sleep->op->object = sleep;
-    if (seconds < NEVER)
-        loop_start_timer(task_loop(), &sleep->timer, seconds, 0);
+    loop_start_timer(task_loop(), &sleep->timer, seconds);
     return call_suspend(L, &call, 0);
 }
 
@@ -98,9 +93,7 @@ static void timer_clear(struct timer *timer)
 
 static void timer_arm(struct timer *timer, double seconds)
 {
-    if (seconds < NEVER)
-        loop_start_timer(task_loop(), &timer->watcher,
-                         seconds > 0 ? seconds : 0, 0);
+    loop_start_timer(task_loop(), &timer->watcher, seconds > 0 ? seconds : 0);
 }
 
 /* The next firing is the first point of the grid that lies ahead: it does not

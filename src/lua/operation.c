@@ -197,7 +197,7 @@ static void start_timer(struct operation *op, double seconds)
     timer->seconds = seconds;
     ev_init(&timer->timer, timed_out);
     timer->timer.data = op;
-    loop_start_timer(scheduler.loop, &timer->timer, seconds, 0);
+    loop_start_timer(scheduler.loop, &timer->timer, seconds);
 }
 
 static void stop_timer(struct operation *op)
@@ -248,8 +248,7 @@ struct operation *call_wait(lua_State *L, struct call *call,
                 timeout = left > 0 ? left : 0;
         }
     }
-    op->since = 0;
-    if (timeout >= 0 && timeout < 1e9)
+    if (timeout >= 0 && timeout < LOOP_NEVER)
         start_timer(op, timeout);
     op->since = scheduler.loop->began;
     update_hold(op);
