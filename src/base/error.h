@@ -3,6 +3,9 @@
 #ifndef WEIR_ERROR_H
 #define WEIR_ERROR_H
 
+#include <errno.h>
+#include <stdbool.h>
+
 enum {
     ERROR_EOF = -1,       /* the peer ended its side */
     ERROR_CLOSED = -2,    /* closed on this side */
@@ -11,6 +14,12 @@ enum {
     ERROR_TASK = -5,      /* a joined task ended in an error */
     ERROR_RESOLVE = -64   /* ERROR_RESOLVE - n is c-ares' status n */
 };
+
+/* Of a call that does not block: is there nothing for now, or no room? */
+static inline bool error_would_block(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK;
+}
 
 /* The name that programs compare: "ECONNRESET", "EOF", "ENOTFOUND". */
 const char *error_code(int error);

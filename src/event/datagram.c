@@ -15,11 +15,6 @@ enum { SENDS_PER_TURN = 64 };
  * ones that are not connected): wait this long, in seconds, between tries. */
 static const double retry_after = 0.01;
 
-static bool would_block(int error)
-{
-    return error == EAGAIN || error == EWOULDBLOCK;
-}
-
 static int receive_now(struct datagram *datagram)
 {
     /* A finalizer may get here while another result is being taken. */
@@ -30,7 +25,7 @@ static int receive_now(struct datagram *datagram)
                             datagram->max, packet);
     if (!error && packet->length > packet->size)
         error = EMSGSIZE;
-    if (!would_block(error))
+    if (!error_would_block(error))
         trace_datagram_received(datagram, error);
     datagram->loop->scratch_busy = !error;
     return error;
@@ -42,7 +37,7 @@ int datagram_receive(struct datagram *datagram, size_t max)
         return ERROR_CLOSED;
     datagram->max = max < LOOP_SCRATCH ? max : LOOP_SCRATCH;
     int error = receive_now(datagram);
-    if (!would_block(error))
+    if (!error_would_block(error))
         return error;
     if (datagram->drained)
         return ECANCELED;
@@ -72,7 +67,7 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
         return;
     }
     int error = receive_now(datagram);
-    if (would_block(error))
+    if (error_would_block(error))
         return;
     datagram->receiving = false;
     datagram->received(datagram, error);
@@ -82,7 +77,7 @@ static int transmit(struct datagram *datagram, const void *data, size_t size,
                     const struct net_address *address)
 {
     int error = udp_send(datagram->fd, datagram->family, data, size, address);
-    if (!would_block(error))
+    if (!error_would_block(error))
         trace_datagram_sent(datagram, data, size, address, error);
     return error;
 }
@@ -119,7 +114,7 @@ static void on_writable(struct ev_loop *ev, ev_io *watcher, int events)
             return;
         }
         int error = send_now(datagram, send);
-        if (would_block(error)) {
+        if (error_would_block(error)) {
             if (sent == 0) {
                 ev_io_stop(ev, watcher);
                 loop_start_timer(datagram->loop, &datagram->retry, retry_after);
@@ -161,7 +156,7 @@ int datagram_send(struct datagram *datagram, const void *data, size_t size,
         return ERROR_CLOSED;
     if (list_empty(&datagram->sends)) {
         int error = transmit(datagram, data, size, address);
-        if (!would_block(error))
+        if (!error_would_block(error))
             return error;
     }
     *send = queue_send(datagram, data, size, address);
@@ -194,7 +189,7 @@ static void on_drain(struct loop_call *call)
         return;
     int error = receive_now(datagram);
     datagram->receiving = false;
-    datagram->received(datagram, would_block(error) ? ECANCELED : error);
+    datagram->received(datagram, error_would_block(error) ? ECANCELED : error);
 }
 
 static unsigned last_id;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "base/error.h"
 #include "base/memory.h"
 #include "event/trace.h"
 #include "io/standard.h"
@@ -105,7 +106,7 @@ static enum outcome accept_one(struct listener *listener)
         return ACCEPTED;
     }
     int error = errno;
-    if (error == EAGAIN || error == EWOULDBLOCK) {
+    if (error_would_block(error)) {
         listener->reported = false;
         return OVER;
     }

@@ -16,16 +16,13 @@
 #include <sys/sendfile.h>
 #endif
 
+#include "base/error.h"
+
 /* What a terminal that polls writable takes without blocking. A pipe takes
  * PIPE_BUF then. */
 #define TTY_PIECE 256
 
 enum kind { TCP, UNIX, SOCKET, PIPE, TTY, PLAIN_FILE, KINDS };
-
-static bool would_block(int error)
-{
-    return error == EAGAIN || error == EWOULDBLOCK;
-}
 
 static ssize_t read_answer(struct transport *transport, ssize_t size,
                            size_t wanted)
@@ -41,7 +38,7 @@ static ssize_t read_answer(struct transport *transport, ssize_t size,
             return transport_fail(transport, transport->reset);
         return IO_END;
     }
-    if (would_block(errno))
+    if (error_would_block(errno))
         return IO_WANT_READ;
     return transport_fail(transport, errno);
 }
@@ -107,22 +104,13 @@ static ssize_t tty_read(struct transport *transport, void *data, size_t size)
     return got;
 }
 
-/* The kernel tells about a lost connection once, to whoever asks first. EPIPE
- * is not among these: after the peer's FIN it says nothing about reading. */
-static bool ends_reading(int error)
-{
-    return error == ECONNRESET || error == ETIMEDOUT || error == EHOSTUNREACH ||
-           error == ENETUNREACH;
-}
-
 static ssize_t write_answer(struct transport *transport, ssize_t size)
 {
     if (size > 0)
         return size;
-    if (size == 0 || would_block(errno))
+    if (size == 0 || error_would_block(errno))
         return IO_WANT_WRITE;
-    if (ends_reading(errno))
-        transport->reset = errno;
+    transport_note_loss(transport, errno);
     return transport_fail(transport, errno);
 }
 

@@ -10,8 +10,6 @@
 #include "io/tls_internal.h"
 #include "io/tls_words.h"
 
-#define RECORD ((size_t) 16384) /* bytes that fit into one */
-
 /* What may pile up for a descriptor that takes nothing, before reading waits:
  * answers to KeyUpdate and the like, not what was written. */
 #define UNSENT_MOST 65536
@@ -183,7 +181,7 @@ static ssize_t tls_read(struct transport *transport, void *data, size_t size)
 static size_t gather(const struct iovec *vector, int count, size_t offset,
                      const char **data)
 {
-    static char record[RECORD];
+    static char record[TLS_RECORD];
     size_t have = 0;
     int i = 0;
     while (i < count && offset >= vector[i].iov_len)
@@ -192,12 +190,12 @@ static size_t gather(const struct iovec *vector, int count, size_t offset,
         return 0;
     *data = (const char *) vector[i].iov_base + offset;
     size_t length = vector[i].iov_len - offset;
-    if (length >= RECORD || i == count - 1)
-        return length < RECORD ? length : RECORD;
-    for (; i < count && have < RECORD; i++, offset = 0) {
+    if (length >= TLS_RECORD || i == count - 1)
+        return length < TLS_RECORD ? length : TLS_RECORD;
+    for (; i < count && have < TLS_RECORD; i++, offset = 0) {
         size_t piece = vector[i].iov_len - offset;
-        if (piece > RECORD - have)
-            piece = RECORD - have;
+        if (piece > TLS_RECORD - have)
+            piece = TLS_RECORD - have;
         memcpy(record + have, (char *) vector[i].iov_base + offset, piece);
         have += piece;
     }
@@ -301,7 +299,7 @@ static ssize_t tls_handshake(struct transport *transport)
     struct tls *tls = tls_of(transport);
     if (send_before(tls) != IO_END)
         return IO_WANT_WRITE;
-    begin(tls, RECORD);
+    begin(tls, TLS_RECORD);
     int result = SSL_do_handshake(tls->ssl);
     ssize_t answer = result == 1 ? check_peer(tls) : answer_of(tls, result);
     /* What follows the handshake (tickets) may leave with what is written

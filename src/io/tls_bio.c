@@ -17,14 +17,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "io/tls_internal.h"
 
 /* Per record of 16 KiB: header, type, tag; TLS 1.2's may need more, and then
  * the next system call brings the rest. */
-#define RECORD 16384
 #define OVERHEAD 32
 
-#define SHARED(size) ((size) + ((size) / RECORD + 1) * OVERHEAD)
+#define SHARED(size) ((size) + ((size) / TLS_RECORD + 1) * OVERHEAD)
 
 static struct {
     size_t start, end;
@@ -35,18 +35,6 @@ static struct {
     size_t length;
     char data[SHARED(TLS_GATHER)];
 } gathered;
-
-static bool is_retry(int error)
-{
-    return error == EAGAIN || error == EWOULDBLOCK;
-}
-
-/* The kernel tells about a lost connection once, to whoever asks first. */
-static bool ends_reading(int error)
-{
-    return error == ECONNRESET || error == ETIMEDOUT || error == EHOSTUNREACH ||
-           error == ENETUNREACH;
-}
 
 /* --- reading -------------------------------------------------------------- */
 
@@ -99,7 +87,7 @@ static bool receive(struct tls *tls, size_t asked)
         tls->read_error = transport->reset;
     else if (got == 0)
         tls->eof = true;
-    else if (got < 0 && !is_retry(errno))
+    else if (got < 0 && !error_would_block(errno))
         tls->read_error = errno;
     return got > 0;
 }
@@ -165,12 +153,11 @@ static size_t send_bytes(struct tls *tls, const char *data, size_t size)
             /* The rest would not fit either. */
             if (sent == 0 || done < size)
                 break;
-        } else if (is_retry(errno)) {
+        } else if (error_would_block(errno)) {
             break;
         } else if (errno != EINTR) {
             tls->write_error = errno;
-            if (ends_reading(errno))
-                tls->transport.reset = errno;
+            transport_note_loss(&tls->transport, errno);
         }
     }
     return done;

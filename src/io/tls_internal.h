@@ -101,6 +101,7 @@ bool tls_bio_written(void);
 void tls_bio_send(struct tls *tls);
 /* Forgets what was written since begin. */
 void tls_bio_discard(void);
+#define TLS_RECORD ((size_t) 16384) /* bytes that fit into one */
 /* How many bytes can be written between begin and end and still leave in one
  * system call. */
 #define TLS_GATHER ((size_t) 131072)

@@ -5,6 +5,7 @@
 #ifndef WEIR_TRANSPORT_H
 #define WEIR_TRANSPORT_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -30,7 +31,7 @@ struct transport {
                      have none: it is here already */
     bool unsent;  /* bytes are here that the descriptor has not taken: write,
                      with nothing if there is nothing, when it is writable */
-    int reset;    /* plain: the lost connection that a write met first */
+    int reset;    /* the lost connection that a write met first */
 };
 
 struct transport_class {
@@ -59,6 +60,16 @@ struct transport_class {
     /* Frees the transport, never the descriptor. NULL: nothing to free. */
     void (*free)(struct transport *);
 };
+
+/* A write failed. The kernel tells about a lost connection once, to whoever
+ * asks first: `reset` keeps it for the reads. EPIPE says nothing about reading,
+ * it comes after the peer's FIN, too. */
+static inline void transport_note_loss(struct transport *transport, int error)
+{
+    if (error == ECONNRESET || error == ETIMEDOUT || error == EHOSTUNREACH ||
+        error == ENETUNREACH)
+        transport->reset = error;
+}
 
 static inline ssize_t transport_fail(struct transport *transport, int error)
 {
