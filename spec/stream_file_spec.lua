@@ -12,7 +12,7 @@ ffi.cdef [[
   int close(int fd);
 ]]
 
-local O_RDONLY, O_WRONLY, SEEK_CUR = 0, 1, 1
+local O_RDONLY, O_WRONLY, O_APPEND, SEEK_CUR = 0, 1, 0x400, 1
 local SOON = { timeout = 10 }
 
 transports.each("send_file", function(pair)
@@ -154,5 +154,21 @@ describe("a queue", function()
     a:abort()
     assert.equal("ECLOSED", (select(3, a:flush(SOON))))
     b:abort()
+  end)
+end)
+
+describe("a file to which sendfile(2) does not send", function()
+  it("gets the other one all the same", function()
+    local from, to = os.tmpname(), os.tmpname()
+    local file = io.open(from, "w")
+    file:write(("0123456789"):rep(20000))
+    file:close()
+    local stream = weir.stream(ffi.C.open(to, O_WRONLY + O_APPEND))
+    assert.equal(6, stream:send_file(from, { offset = 7, length = 6, timeout = 10 }))
+    assert.equal(200000, stream:send_file(from, SOON))
+    stream:close()
+    assert.equal("789012" .. ("0123456789"):rep(20000), io.open(to):read("*a"))
+    os.remove(from)
+    os.remove(to)
   end)
 end)

@@ -145,28 +145,6 @@ static ssize_t socket_write(struct transport *transport,
 }
 
 #ifdef __linux__
-/* For the pairs of descriptors that sendfile(2) refuses. */
-static ssize_t copy_file(struct transport *transport, int fd, off_t *offset,
-                         size_t size)
-{
-    char data[16384];
-    ssize_t got;
-    if (size > sizeof data)
-        size = sizeof data;
-    do
-        got = pread(fd, data, size, *offset);
-    while (got < 0 && errno == EINTR);
-    if (got == 0)
-        return IO_END;
-    if (got < 0)
-        return transport_fail(transport, errno);
-    struct iovec vector = {.iov_base = data, .iov_len = (size_t) got};
-    ssize_t sent = plain_write(transport, &vector, 1);
-    if (sent > 0)
-        *offset += sent;
-    return sent;
-}
-
 static ssize_t plain_send_file(struct transport *transport, int fd,
                                off_t *offset, size_t size)
 {
@@ -174,8 +152,6 @@ static ssize_t plain_send_file(struct transport *transport, int fd,
     do
         sent = sendfile(transport->fd, fd, offset, size);
     while (sent < 0 && errno == EINTR);
-    if (sent < 0 && (errno == EINVAL || errno == ENOSYS))
-        return copy_file(transport, fd, offset, size);
     return sent == 0 ? IO_END : write_answer(transport, sent);
 }
 #else

@@ -44,7 +44,8 @@ struct transport_class {
      * have moved, or be fewer. */
     ssize_t (*write)(struct transport *, const struct iovec *, int count);
 
-    /* sendfile(2); NULL where there is none. */
+    /* sendfile(2), which refuses some pairs of descriptors (EINVAL, ENOSYS);
+     * NULL where there is none. */
     ssize_t (*send_file)(struct transport *, int fd, off_t *offset,
                          size_t size);
 
