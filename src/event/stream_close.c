@@ -110,7 +110,7 @@ static int drain(struct stream *stream)
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
-            return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : errno;
+            return error_would_block(errno) ? 0 : errno;
         if (count == 0)
             return ERROR_EOF;
         trace_stream(stream, '<', "%zd discarded", count);
