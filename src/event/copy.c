@@ -95,7 +95,7 @@ static void take(struct copy *copy, int answer)
 /* How much one read may bring: what may be queued if `to` takes nothing. */
 static size_t read_size(const struct copy *copy)
 {
-    const struct stream_options *options = copy->to->options;
+    const struct stream_options *options = &copy->to->kind->options;
     uint64_t size = LOOP_SCRATCH;
     if (options->max_write_buffer_size > 0 &&
         size > options->max_write_buffer_size)
@@ -125,7 +125,7 @@ static int read_next(struct copy *copy)
     struct match match = {.kind = MATCH_ANY,
                           .max = read_size(copy),
                           .max_given = true,
-                          .limit = from->options->max_buffer_size};
+                          .limit = from->kind->options.max_buffer_size};
     return stream_read(from, &match);
 }
 
@@ -171,7 +171,7 @@ static void go_on(struct copy *copy, int answer)
     stream_retain(from);
     stream_retain(to);
     leave(copy);
-    from->events->copied(from, copy, answer == COPY_DONE ? 0 : answer);
+    stream_events(from)->copied(from, copy, answer == COPY_DONE ? 0 : answer);
     free(copy);
     settle_both(from, to);
     stream_release(to);

@@ -12,30 +12,6 @@
 #include "io/plain.h"
 #include "io/standard.h"
 
-/* --- events of a stream that nobody owns any more ----------------------- */
-
-static void deaf_result(struct stream *stream, int error)
-{
-    (void) stream;
-    (void) error;
-}
-
-static void deaf_copied(struct stream *stream, const struct copy *copy,
-                        int error)
-{
-    (void) stream;
-    (void) copy;
-    (void) error;
-}
-
-static void deaf_question(struct stream *stream)
-{
-    (void) stream;
-}
-
-static const struct stream_events deaf = {deaf_result, deaf_result, deaf_copied,
-                                          deaf_result, deaf_question};
-
 /* --- watchers ------------------------------------------------------------ */
 
 void stream_arm(struct stream *stream, ev_io *watcher, ssize_t answer)
@@ -43,25 +19,25 @@ void stream_arm(struct stream *stream, ev_io *watcher, ssize_t answer)
     int events = answer == IO_WANT_WRITE ? EV_WRITE : EV_READ;
     if (watcher == &stream->reader && answer == IO_WANT_READ &&
         stream->transport->held)
-        ev_feed_event(stream->loop->ev, watcher, EV_READ);
+        ev_feed_event(stream_loop(stream)->ev, watcher, EV_READ);
     if (ev_is_active(watcher)) {
         if ((watcher->events & (EV_READ | EV_WRITE)) == events)
             return;
-        ev_io_stop(stream->loop->ev, watcher);
+        ev_io_stop(stream_loop(stream)->ev, watcher);
     }
     /* ev_io_set would have the kernel told, even if it knows. */
     if (watcher->fd == stream->transport->fd)
         ev_io_modify(watcher, events);
     else
         ev_io_set(watcher, stream->transport->fd, events);
-    ev_io_start(stream->loop->ev, watcher);
+    ev_io_start(stream_loop(stream)->ev, watcher);
 }
 
 static void reader_ready(struct ev_loop *ev, ev_io *watcher, int events)
 {
-    struct stream *stream = watcher->data;
+    struct stream *stream = list_entry(watcher, struct stream, reader);
     (void) events;
-    stream->loop->stirred = true;
+    stream_loop(stream)->stirred = true;
     if (stream->phase == STREAM_HANDSHAKE) {
         stream_handshake_step(stream);
     } else if (stream->phase == STREAM_DRAINING) {
@@ -78,8 +54,8 @@ static void reader_ready(struct ev_loop *ev, ev_io *watcher, int events)
 
 size_t stream_budget_left(struct stream *stream, struct stream_budget *budget)
 {
-    if (budget->turn != stream->loop->turn) {
-        budget->turn = stream->loop->turn;
+    if (budget->turn != stream_loop(stream)->turn) {
+        budget->turn = stream_loop(stream)->turn;
         budget->used = 0;
     }
     return budget->used < LOOP_BUDGET ? LOOP_BUDGET - budget->used : 0;
@@ -101,17 +77,15 @@ struct stream *stream_new(struct loop *loop,
     stream_rare_begin(stream);
     stream_call_begin(stream);
     list_insert(&loop->streams, &stream->link);
-    stream->loop = loop;
-    stream->events = events;
-    stream->owner = owner;
+    stream->kind = stream_kind_take(loop, options, events);
     stream->transport = &stream->plain;
     plain_init(&stream->plain, -1);
     ev_init(&stream->reader, reader_ready);
     stream->reader.fd = -1;
-    stream->reader.data = stream;
-    stream->options = stream_options_share(options);
+    stream->reader.data = owner;
     stream->nodelay = options->nodelay;
     stream->keepalive = options->keepalive;
+    stream->counted = options->listener != NULL;
     stream->references = 1;
     return stream;
 }
@@ -124,14 +98,14 @@ struct stream *stream_retain(struct stream *stream)
 
 static void stream_bury(struct stream *stream)
 {
-    loop_hold(stream->loop, &stream->holding, false);
+    loop_hold(stream_loop(stream), &stream->holding, false);
     stream_call_end(stream);
     list_remove(&stream->link);
     buffer_free(&stream->input);
     stream_place_forget(stream);
     stream_rare_free(stream);
-    stream_options_release(stream->options);
-    loop_bury(stream->loop, stream);
+    loop_bury(stream_loop(stream), stream);
+    stream_kind_release(stream->kind);
 }
 
 /* A stream that is not closed yet lingers on, deaf, until stream_finish,
@@ -140,7 +114,7 @@ void stream_release(struct stream *stream)
 {
     if (--stream->references > 0)
         return;
-    stream->events = &deaf;
+    stream_disown(stream);
     if (!stream_closed(stream)) {
         stream->references++;
         stream_close(stream, STREAM_LINGER);
@@ -160,7 +134,7 @@ static void stream_close_descriptor(const struct stream *stream, int fd)
 
 void stream_finish(struct stream *stream)
 {
-    struct loop *loop = stream->loop;
+    struct loop *loop = stream_loop(stream);
     int fd = stream->transport->fd;
     if (fd >= 0 || stream->over_error)
         trace_closed(stream);
@@ -185,9 +159,9 @@ void stream_finish(struct stream *stream)
         stream->output_error =
             stream->over_error ? stream->over_error : ERROR_CLOSED;
     outqueue_clear(&stream->output);
-    if (stream->listener)
-        listener_connection_ended(stream->listener);
-    stream->listener = NULL;
+    if (stream->counted)
+        listener_connection_ended(stream->kind->options.listener);
+    stream->counted = false;
     stream_retain(stream);
     stream_tell_waiters(stream,
                         stream->over_error ? stream->over_error : ERROR_CLOSED);
@@ -269,7 +243,7 @@ int stream_handshake(struct stream *stream, struct transport *transport)
         buffer_consume(&stream->input, length);
         stream_place_forget(stream);
     }
-    ev_io_stop(stream->loop->ev, &stream->reader);
+    ev_io_stop(stream_loop(stream)->ev, &stream->reader);
     stream_flush_later(stream);
     return STREAM_WAIT;
 }
@@ -289,7 +263,7 @@ static void handshake_done(struct stream *stream)
 {
     stream_drop_waits(stream);
     stream_retain(stream);
-    stream->events->ready(stream, 0);
+    stream_events(stream)->ready(stream, 0);
     if (stream->phase == STREAM_HANDSHAKE)
         stream_opened(stream);
     stream_release(stream);
@@ -300,15 +274,15 @@ static void handshake_done(struct stream *stream)
 void stream_handshake_step(struct stream *stream)
 {
     struct transport *transport = stream->transport;
-    if (!loop_may_step(stream->loop, &stream->call)) {
+    if (!loop_may_step(stream_loop(stream), &stream->call)) {
         stream->again_due = true;
-        ev_io_stop(stream->loop->ev, &stream->reader);
+        ev_io_stop(stream_loop(stream)->ev, &stream->reader);
         stream_stop_writer(stream);
         return;
     }
     ssize_t answer = transport->class->handshake(transport);
     if (answer != IO_WANT_READ)
-        ev_io_stop(stream->loop->ev, &stream->reader);
+        ev_io_stop(stream_loop(stream)->ev, &stream->reader);
     if (answer != IO_WANT_WRITE)
         stream_stop_writer(stream);
     switch (answer) {
@@ -319,7 +293,7 @@ void stream_handshake_step(struct stream *stream)
         stream_arm_writer(stream, answer);
         break;
     case IO_WANT_OWNER:
-        stream->events->asked(stream);
+        stream_events(stream)->asked(stream);
         break;
     case IO_FAILED:
         stream_fail(stream, transport->error, NULL);
@@ -355,7 +329,7 @@ static int stream_over_now(const struct stream *stream)
         return stream->input_error || stream->transport->drained
                    ? stream->output_error
                    : 0;
-    if (stream->input_error != ERROR_EOF || stream->options->half_open)
+    if (stream->input_error != ERROR_EOF || stream->kind->options.half_open)
         return 0;
     if (stream->busy || outqueue_length(&stream->output) > 0 ||
         !list_empty(&stream->rare->waiters) ||
@@ -388,7 +362,7 @@ static void stream_check_over(struct stream *stream)
         return;
     stream->told = true;
     stream->lost = 0;
-    stream->events->over(stream, stream->over_error);
+    stream_events(stream)->over(stream, stream->over_error);
 }
 
 /* After a failed write only reading can tell whether more had arrived (R16),
@@ -406,10 +380,10 @@ void stream_settle(struct stream *stream)
     stream_retain(stream);
     if (stream->watched && stream->phase == STREAM_OPEN && !stream->reading &&
         !stream->rare->next && !stream->input_error && !stream->result &&
-        buffer_length(&stream->input) < stream->options->read_chunk_size)
+        buffer_length(&stream->input) < stream->kind->options.read_chunk_size)
         watch_input(stream);
     stream_check_over(stream);
-    loop_hold(stream->loop, &stream->holding, stream_keeps_host(stream));
+    loop_hold(stream_loop(stream), &stream->holding, stream_keeps_host(stream));
     stream_release(stream);
 }
 

@@ -26,7 +26,9 @@ struct copy;
 struct listener;
 struct stream;
 
+/* How it is opened. */
 struct stream_options {
+    struct listener *listener; /* that accepts it; or NULL */
     size_t max_buffer_size;
     size_t read_chunk_size;
     uint64_t max_write_buffer_size; /* 0: none */
@@ -36,7 +38,7 @@ struct stream_options {
     bool keepalive;
 };
 
-/* The upward edge. `owner` is the binding's. */
+/* The upward edge, for as long as there is an owner, which is the binding's. */
 struct stream_events {
     /* The pending read ended: 0, or an error. On 0 the result is in `result`,
      * to be taken and then given back with stream_consume. */
@@ -50,6 +52,15 @@ struct stream_events {
     /* The handshake waits for an answer to what the transport asks;
      * stream_handshake_answered must follow, later. */
     void (*asked)(struct stream *);
+};
+
+/* What streams that are opened alike have in common: one listener's, say. */
+struct stream_kind {
+    struct stream_options options;
+    struct loop *loop;
+    const struct stream_events *events;
+    struct list link; /* see stream_kind.c */
+    unsigned references;
 };
 
 /* Somebody waits until the output has been sent up to an offset. */
@@ -106,12 +117,10 @@ enum stream_phase {
 
 struct stream {
     struct list link; /* loop->streams; first: see loop_bury */
-    struct loop *loop;
-    const struct stream_events *events;
-    void *owner;
+    const struct stream_kind *kind;
     struct transport *transport; /* &plain, or a TLS one */
     struct transport plain;
-    ev_io reader;
+    ev_io reader;               /* its `data` is the owner */
     struct stream_waits *waits; /* what waits beside it; NULL if nothing has */
     struct loop_call call;      /* see stream_call.c */
     struct buffer input;
@@ -123,8 +132,6 @@ struct stream {
     struct stream_result *result; /* of a read that is done; else NULL */
     size_t wanted;                /* bytes that the read lacks at the least */
     struct stream_budget read_budget, write_budget;
-    const struct stream_options *options; /* shared by those like it */
-    struct listener *listener; /* that accepted it, until it is closed */
     int references;
     unsigned id; /* what reports call it, also when it has no owner any more */
     int16_t input_error;  /* no more input will come, and why */
@@ -146,6 +153,7 @@ struct stream {
     bool told : 1;       /* `over` was called */
     bool flush_due : 1;  /* `call` comes before the loop waits; or, else, in */
     bool again_due : 1;  /* the next turn */
+    bool counted : 1;    /* among the listener's connections */
     bool unref : 1;      /* does not keep the host */
     bool shared : 1;     /* the descriptor is a standard one, not ours alone */
     bool left : 1;  /* the host ends, and leaves a shared descriptor open */
@@ -154,7 +162,8 @@ struct stream {
     bool keepalive : 1;
 };
 
-/* With one reference, in phase STREAM_IDLE. */
+/* With one reference, in phase STREAM_IDLE. A listener's counts as one of its
+ * connections until it is closed. */
 struct stream *stream_new(struct loop *loop,
                           const struct stream_options *options,
                           const struct stream_events *events, void *owner);
@@ -246,6 +255,22 @@ void stream_watch(struct stream *stream, bool watch);
 /* The listener's handler began or returned; or it waits for the handshake. */
 void stream_set_busy(struct stream *stream, bool busy);
 void stream_set_unref(struct stream *stream, bool unref);
+
+static inline struct loop *stream_loop(const struct stream *stream)
+{
+    return stream->kind->loop;
+}
+
+static inline void *stream_owner(const struct stream *stream)
+{
+    return stream->reader.data;
+}
+
+/* There is none any more: nothing is told. */
+static inline void stream_disown(struct stream *stream)
+{
+    stream->reader.data = NULL;
+}
 
 /* The bytes that a read which is done has found. */
 static inline const char *stream_found(const struct stream *stream)

@@ -50,13 +50,13 @@ void stream_flush_later(struct stream *stream)
         return;
     stream->flush_due = true;
     list_remove(&stream->call.link);
-    loop_before_wait(stream->loop, &stream->call);
+    loop_before_wait(stream_loop(stream), &stream->call);
 }
 
 void stream_go_on_later(struct stream *stream)
 {
     stream->again_due = true;
-    loop_next_turn(stream->loop, &stream->call);
+    loop_next_turn(stream_loop(stream), &stream->call);
 }
 
 void stream_stay(struct stream *stream)

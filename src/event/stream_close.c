@@ -20,7 +20,7 @@ static void stream_end(struct stream *stream, int error, const char *reason)
     stream->phase = STREAM_FLUSHING;
     stream->ending = true;
     stream_stay(stream);
-    ev_io_stop(stream->loop->ev, &stream->reader);
+    ev_io_stop(stream_loop(stream)->ev, &stream->reader);
     if (reason || before == STREAM_HANDSHAKE)
         stream_keep_reason(stream, reason);
     if (!stream->input_error)
@@ -29,7 +29,7 @@ static void stream_end(struct stream *stream, int error, const char *reason)
     copy_refuse(stream, error ? error : ERROR_CLOSED);
     if (before == STREAM_CONNECTING || before == STREAM_HANDSHAKE ||
         stream->rare->next)
-        stream->events->ready(stream, error ? error : ERROR_CLOSED);
+        stream_events(stream)->ready(stream, error ? error : ERROR_CLOSED);
     if (before == STREAM_HANDSHAKE || before < STREAM_HANDSHAKE) {
         outqueue_clear(&stream->output);
         stream_tell_waiters(stream, error ? error : ERROR_CLOSED);
@@ -81,7 +81,7 @@ void stream_abort(struct stream *stream)
 
 int stream_detach(struct stream *stream)
 {
-    struct loop *loop = stream->loop;
+    struct loop *loop = stream_loop(stream);
     int fd = stream->transport->fd;
     stream_retain(stream);
     ev_io_stop(loop->ev, &stream->reader);
@@ -101,7 +101,7 @@ int stream_detach(struct stream *stream)
  * or another error. */
 static int drain(struct stream *stream)
 {
-    struct loop *loop = stream->loop;
+    struct loop *loop = stream_loop(stream);
     if (loop->scratch_busy)
         return 0;
     while (stream_budget_left(stream, &stream->read_budget) > 0) {

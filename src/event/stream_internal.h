@@ -44,7 +44,7 @@ static inline ssize_t stream_transmit(struct stream *stream,
 {
     struct transport *transport = stream->transport;
     ssize_t answer = transport->class->write(transport, vector, count);
-    if (stream->loop->trace && answer > 0)
+    if (stream_loop(stream)->trace && answer > 0)
         trace_sent(stream, vector, (size_t) answer);
     return answer;
 }
@@ -52,10 +52,14 @@ static inline ssize_t stream_transmit(struct stream *stream,
 /* The transport's shutdown, traced. */
 ssize_t stream_end_side(struct stream *stream);
 
-/* Counted, and one block for all streams in a row that have the same. */
-const struct stream_options *
-stream_options_share(const struct stream_options *options);
-void stream_options_release(const struct stream_options *options);
+/* Counted; mostly one that others have already. */
+const struct stream_kind *stream_kind_take(struct loop *loop,
+                                           const struct stream_options *options,
+                                           const struct stream_events *events);
+void stream_kind_release(const struct stream_kind *kind);
+
+/* Whom to tell. */
+const struct stream_events *stream_events(const struct stream *stream);
 
 /* No stream->rare of its own; and again none. */
 void stream_rare_begin(struct stream *stream);

@@ -18,8 +18,8 @@ static void consume(struct stream *stream, const struct match *match,
     struct buffer_block *block = input->block;
     block->start += size;
     if (block->start == block->end) {
-        buffer_free(&stream->loop->taken);
-        stream->loop->taken = *input;
+        buffer_free(&stream_loop(stream)->taken);
+        stream_loop(stream)->taken = *input;
         *input = (struct buffer){0};
     }
     stream_place_move(stream, match->pattern, size);
@@ -51,7 +51,7 @@ const char *stream_take(struct stream *stream, const struct match *match,
 
 bool stream_may_put(struct stream *stream, size_t size)
 {
-    uint64_t most = stream->options->high_water;
+    uint64_t most = stream->kind->options.high_water;
     if (most > STREAM_LARGE - 1)
         most = STREAM_LARGE - 1;
     return stream->phase == STREAM_OPEN && !stream->eager &&

@@ -20,7 +20,7 @@ void stream_input_ended(struct stream *stream, int error)
     if (error != ERROR_EOF)
         stream_keep_reason(stream, NULL);
     trace_input_ended(stream, error);
-    ev_io_stop(stream->loop->ev, &stream->reader);
+    ev_io_stop(stream_loop(stream)->ev, &stream->reader);
 }
 
 /* The bytes have not been asked yet. */
@@ -156,10 +156,10 @@ static int answer_from_buffer(struct stream *stream)
 static size_t fill_size(const struct stream *stream)
 {
     size_t length = buffer_length(&stream->input);
-    size_t size = stream->options->read_chunk_size;
+    size_t size = stream->kind->options.read_chunk_size;
     if (!stream->reading)
         return size - length;
-    size_t limit = stream->options->max_buffer_size;
+    size_t limit = stream->kind->options.max_buffer_size;
     if (stream->wanted > size)
         size = stream->wanted < LOOP_BUDGET ? stream->wanted : LOOP_BUDGET;
     /* One byte more than allowed tells "full" from "just ended". */
@@ -173,7 +173,7 @@ static ssize_t transport_read(struct stream *stream, void *data, size_t size)
     ssize_t count = transport->class->read(transport, data, size);
     if (count > 0)
         stream_budget_use(&stream->read_budget, (size_t) count);
-    if (stream->loop->trace && count > 0)
+    if (stream_loop(stream)->trace && count > 0)
         trace_received(stream, data, (size_t) count);
     if (count > 0 && stream->output_error)
         transport->drained = false; /* the reset comes behind it (R16) */
@@ -187,7 +187,7 @@ static ssize_t transport_read(struct stream *stream, void *data, size_t size)
  * once is copied. */
 static ssize_t fill_scratch(struct stream *stream, size_t size, int *answer)
 {
-    struct loop *loop = stream->loop;
+    struct loop *loop = stream_loop(stream);
     if (size > LOOP_SCRATCH)
         size = LOOP_SCRATCH;
     ssize_t count = transport_read(stream, loop->scratch, size);
@@ -236,7 +236,7 @@ static ssize_t fill(struct stream *stream, int *answer)
     *answer = NOT_ASKED;
     if (stream->rare->into && buffer_length(input) == 0)
         count = fill_into(stream);
-    else if (stream->loop->scratch_busy || size > LOOP_SCRATCH)
+    else if (stream_loop(stream)->scratch_busy || size > LOOP_SCRATCH)
         count = fill_buffer(stream, size);
     else if (buffer_length(input) > 0 && spare > size / 2)
         count = fill_buffer(stream, spare < size ? spare : size);
@@ -363,7 +363,7 @@ static void consume_result(struct stream *stream)
     const struct stream_result *result = stream->result;
     size_t size = result->found.size;
     if (stream->scratched) {
-        stream->scratched = stream->loop->scratch_busy = false;
+        stream->scratched = stream_loop(stream)->scratch_busy = false;
         if (result->view_length > size)
             buffer_append(&stream->input, result->view + size,
                           result->view_length - size);
@@ -396,7 +396,7 @@ void stream_read_finish(struct stream *stream, int error)
     if (stream->rare->copy)
         copy_read_done(stream->rare->copy, error);
     else
-        stream->events->read_done(stream, error);
+        stream_events(stream)->read_done(stream, error);
     if (error != 0)
         stream_settle(stream);
     stream_release(stream);
@@ -405,7 +405,7 @@ void stream_read_finish(struct stream *stream, int error)
 void stream_read_progress(struct stream *stream)
 {
     if (stream->rare->copy && stream->rare->copy->waiting) {
-        ev_io_stop(stream->loop->ev, &stream->reader);
+        ev_io_stop(stream_loop(stream)->ev, &stream->reader);
         stream->transport->drained = false;
         copy_proceed(stream->rare->copy);
         return;
@@ -429,9 +429,9 @@ void stream_cancel_read(struct stream *stream)
 
 void stream_read_notice(struct stream *stream)
 {
-    size_t chunk = stream->options->read_chunk_size;
+    size_t chunk = stream->kind->options.read_chunk_size;
     if (stream->input_error || buffer_length(&stream->input) >= chunk) {
-        ev_io_stop(stream->loop->ev, &stream->reader);
+        ev_io_stop(stream_loop(stream)->ev, &stream->reader);
         return;
     }
     int answer;
@@ -445,7 +445,7 @@ void stream_read_notice(struct stream *stream)
 int stream_unread(struct stream *stream, const void *data, size_t size)
 {
     size_t length = buffer_length(&stream->input);
-    size_t limit = stream->options->max_buffer_size;
+    size_t limit = stream->kind->options.max_buffer_size;
     if (length > limit || size > limit - length)
         return ENOBUFS;
     buffer_prepend(&stream->input, data, size);

@@ -10,7 +10,7 @@ static void writer_ready(struct ev_loop *ev, ev_io *watcher, int events)
     struct stream *stream = watcher->data;
     (void) events;
     ev_io_stop(ev, watcher);
-    stream->loop->stirred = true;
+    stream_loop(stream)->stirred = true;
     if (stream->phase == STREAM_HANDSHAKE)
         stream_handshake_step(stream);
     else if (stream->phase == STREAM_ENDING)
@@ -40,21 +40,21 @@ void stream_arm_writer(struct stream *stream, ssize_t answer)
 void stream_stop_writer(struct stream *stream)
 {
     if (stream->waits)
-        ev_io_stop(stream->loop->ev, &stream->waits->writer);
+        ev_io_stop(stream_loop(stream)->ev, &stream->waits->writer);
 }
 
 void stream_start_linger(struct stream *stream, double seconds)
 {
     ev_timer *linger = &waits_of(stream)->linger;
-    ev_timer_stop(stream->loop->ev, linger);
-    loop_start_timer(stream->loop, linger, seconds);
+    ev_timer_stop(stream_loop(stream)->ev, linger);
+    loop_start_timer(stream_loop(stream), linger, seconds);
 }
 
 double stream_linger_left(const struct stream *stream)
 {
     if (!stream->waits || !ev_is_active(&stream->waits->linger))
         return STREAM_LINGER;
-    return ev_timer_remaining(stream->loop->ev, &stream->waits->linger);
+    return ev_timer_remaining(stream_loop(stream)->ev, &stream->waits->linger);
 }
 
 void stream_drop_waits(struct stream *stream)
@@ -62,7 +62,7 @@ void stream_drop_waits(struct stream *stream)
     if (!stream->waits)
         return;
     stream_stop_writer(stream);
-    ev_timer_stop(stream->loop->ev, &stream->waits->linger);
+    ev_timer_stop(stream_loop(stream)->ev, &stream->waits->linger);
     free(stream->waits);
     stream->waits = NULL;
 }

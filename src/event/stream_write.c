@@ -19,7 +19,7 @@ int stream_may_write(struct stream *stream, uint64_t size)
 {
     if (stream->rare->before_write)
         stream->rare->before_write(stream);
-    uint64_t most = stream->options->max_write_buffer_size;
+    uint64_t most = stream->kind->options.max_write_buffer_size;
     stream->lost = 0; /* else whoever writes is told below */
     if (stream_closed(stream))
         return stream->over_error ? stream->over_error : ERROR_CLOSED;
@@ -128,8 +128,8 @@ static ssize_t copy_file(struct stream *stream, struct outqueue_file *file,
 {
     struct transport *transport = stream->transport;
     char copy[16384];
-    bool borrowed = !stream->loop->scratch_busy;
-    char *block = borrowed ? stream->loop->scratch : copy;
+    bool borrowed = !stream_loop(stream)->scratch_busy;
+    char *block = borrowed ? stream_loop(stream)->scratch : copy;
     size_t most = borrowed ? LOOP_SCRATCH : sizeof copy;
     ssize_t count =
         pread(file->fd, block, size < most ? size : most, file->offset);
@@ -152,7 +152,7 @@ static ssize_t send_file(struct stream *stream, struct outqueue_file *file,
     off_t offset = file->offset;
     ssize_t count =
         transport->class->send_file(transport, file->fd, &file->offset, size);
-    if (stream->loop->trace && count > 0)
+    if (stream_loop(stream)->trace && count > 0)
         trace_sent_file(stream, file->fd, offset, (size_t) count);
     if (count == IO_FAILED &&
         (transport->error == EINVAL || transport->error == ENOSYS))
@@ -205,7 +205,7 @@ static void switch_transport(struct stream *stream)
     struct transport *old = stream->transport;
     if (old->class->free)
         old->class->free(old);
-    ev_io_stop(stream->loop->ev, &stream->reader);
+    ev_io_stop(stream_loop(stream)->ev, &stream->reader);
     stream->transport = stream->rare->next;
     stream_have_rare(stream)->next = NULL;
     stream->phase = STREAM_HANDSHAKE;

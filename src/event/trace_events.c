@@ -28,12 +28,12 @@ void trace_stream(const struct stream *stream, char mark, const char *format,
 {
     char words[1024], name[NAME];
     va_list arguments;
-    if (!stream->loop->trace)
+    if (!stream_loop(stream)->trace)
         return;
     va_start(arguments, format);
     vsnprintf(words, sizeof words, format, arguments);
     va_end(arguments);
-    trace_note(stream->loop, name_of(stream->id, name), mark, "%s", words);
+    trace_note(stream_loop(stream), name_of(stream->id, name), mark, "%s", words);
 }
 
 void trace_stream_error(const struct stream *stream, char mark,
@@ -47,13 +47,13 @@ void trace_opened(const struct stream *stream, int fd)
 {
     struct net_address address;
     char local[NET_TEXT] = "", peer[NET_TEXT] = "";
-    if (!stream->loop->trace)
+    if (!stream_loop(stream)->trace)
         return;
     if (net_local_address(fd, &address))
         net_format(&address, local, sizeof local);
     if (net_peer_address(fd, &address))
         net_format(&address, peer, sizeof peer);
-    if (stream->listener)
+    if (stream->kind->options.listener)
         trace_stream(stream, '*', "accepted %s <- %s", local, peer);
     else if (stream->phase == STREAM_CONNECTING)
         trace_stream(stream, '*', "connected %s -> %s", local, peer);
@@ -68,7 +68,7 @@ void trace_received(const struct stream *stream, const void *data, size_t size)
 {
     char name[NAME];
     struct iovec vector = {(void *) data, size};
-    trace_data(stream->loop, name_of(stream->id, name), '<', NULL, &vector,
+    trace_data(stream_loop(stream), name_of(stream->id, name), '<', NULL, &vector,
                size);
 }
 
@@ -76,7 +76,7 @@ void trace_sent(const struct stream *stream, const struct iovec *vector,
                 size_t size)
 {
     char name[NAME];
-    trace_data(stream->loop, name_of(stream->id, name), '>', NULL, vector,
+    trace_data(stream_loop(stream), name_of(stream->id, name), '>', NULL, vector,
                size);
 }
 
@@ -84,7 +84,7 @@ void trace_sent(const struct stream *stream, const struct iovec *vector,
 void trace_sent_file(const struct stream *stream, int fd, off_t offset,
                      size_t size)
 {
-    size_t shown = trace_shown(stream->loop, size);
+    size_t shown = trace_shown(stream_loop(stream), size);
     char *data = memory_new(shown);
     struct iovec vector = {data, shown};
     if (pread(fd, data, shown, offset) == (ssize_t) shown)

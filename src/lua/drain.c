@@ -34,7 +34,7 @@ static void each_stream(void (*each)(struct stream *))
 
 static void end_if_idle(struct stream *stream)
 {
-    const struct lua_stream *box = stream->owner;
+    const struct lua_stream *box = stream_owner(stream);
     if (box && box->rare->listener)
         stream_abort(stream); /* it has not even shaken hands */
     else if (nothing_under_way(stream))

@@ -126,8 +126,8 @@ static void ready_failed(struct lua_stream *box, int error)
 /* events->ready: a handshake ended, or the stream was closed before. */
 void lua_connect_ready(struct stream *stream, int error)
 {
-    struct lua_stream *box = stream->owner;
-    if (stream->loop->trace)
+    struct lua_stream *box = stream_owner(stream);
+    if (stream_loop(stream)->trace)
         lua_tls_trace(box, error);
     lua_tls_done(box);
     if (box->rare->listener)

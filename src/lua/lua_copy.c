@@ -44,7 +44,7 @@ static char *message(struct lua_stream *from, struct lua_stream *to,
 
 void lua_copy_done(struct stream *from, const struct copy *copy, int error)
 {
-    struct lua_stream *box = from->owner;
+    struct lua_stream *box = stream_owner(from);
     struct operation *op = box->read;
     box->read = NULL;
     if (error) {

@@ -105,9 +105,9 @@ static void accepted(struct listener *listener, int fd,
     box->accepted++;
     lua_State *L = task_state();
     char text[NET_TEXT];
+    box->options.stream.listener = listener;
     struct lua_stream *connection =
         lua_stream_push(L, &box->options, net_format(peer, text, sizeof text));
-    connection->stream->listener = listener;
     if (box->tls != LUA_NOREF) {
         start_handshake(L, box, connection, fd);
         return;

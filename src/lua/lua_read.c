@@ -71,7 +71,7 @@ static int push_found(lua_State *L, struct stream *stream)
 
 void lua_read_done(struct stream *stream, int error)
 {
-    struct lua_stream *box = stream->owner;
+    struct lua_stream *box = stream_owner(stream);
     struct operation *op = box->read;
     box->read = NULL;
     if (error) {
@@ -120,7 +120,7 @@ static int read_match(lua_State *L, struct lua_stream *box, struct call *call,
     if (refused)
         return refused;
     call->stream = box->stream;
-    match->limit = box->stream->options->max_buffer_size;
+    match->limit = box->stream->kind->options.max_buffer_size;
     return read_result(L, box, call, class, 1, stream_read(box->stream, match));
 }
 
@@ -134,7 +134,7 @@ static void begin(lua_State *L, struct lua_stream *box, int index,
     match->max = options_whole(L, call->options, "max", 0, MOST, MOST);
     match->max_given = match->max != MOST;
     if (!match->max_given)
-        match->max = box->stream->options->max_buffer_size;
+        match->max = box->stream->kind->options.max_buffer_size;
 }
 
 static const char *const max_known[] = {"max", "timeout", NULL};

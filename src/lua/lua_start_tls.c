@@ -113,7 +113,7 @@ static void chooser_ended(void *owner, bool raised)
  * and then core.tls_answer. */
 void lua_tls_asked(struct stream *stream)
 {
-    struct lua_stream *box = stream->owner;
+    struct lua_stream *box = stream_owner(stream);
     struct lua_tls *tls = context_of(box);
     lua_State *L = task_state();
     lua_getfield(L, LUA_REGISTRYINDEX, "weir.core");

@@ -64,7 +64,7 @@ void lua_stream_push_box(lua_State *L, struct lua_stream *box)
  * or the next, after all that was told before (R17). */
 static void stream_over(struct stream *stream, int error)
 {
-    struct lua_stream *box = stream->owner;
+    struct lua_stream *box = stream_owner(stream);
     lua_State *L = task_state();
     if (box->close_callback == LUA_NOREF)
         return;
@@ -120,7 +120,7 @@ static int stream_collect(lua_State *L)
         return 0;
     lua_stream_rare_end(box);
     box->stream = NULL;
-    stream->owner = NULL;
+    stream_disown(stream);
     stream_release(stream);
     return 0;
 }

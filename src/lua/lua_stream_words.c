@@ -46,7 +46,7 @@ const char *lua_stream_phase(const struct stream *stream)
 
 void lua_stream_describe(struct stream *stream, char *text, size_t size)
 {
-    const struct lua_stream *box = stream->owner;
+    const struct lua_stream *box = stream_owner(stream);
     const char *peer = box ? lua_stream_peer(box) : NULL;
     snprintf(text, size, "stream #%u (%s%s%s, %s)", stream->id,
              stream->transport->class->name, peer ? " " : "", peer ? peer : "",
@@ -85,12 +85,12 @@ char *lua_stream_message(struct lua_stream *box, const char *name, int error)
             "%s %s: it does not fit into "
             "max_write_buffer_size (%llu bytes)",
             name, target,
-            (unsigned long long) stream->options->max_write_buffer_size);
+            (unsigned long long) stream->kind->options.max_write_buffer_size);
     if (error == ENOBUFS)
         return memory_format("%s %s: it does not fit into max_buffer_size "
                              "(%zu bytes)%s",
-                             name, target, stream->options->max_buffer_size,
-                             frame);
+                             name, target,
+                             stream->kind->options.max_buffer_size, frame);
     return memory_format("%s %s: %s", name, target,
                          stream_reason(stream, error));
 }

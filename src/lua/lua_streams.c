@@ -17,7 +17,7 @@ void lua_stream_set_fields(lua_State *L, const struct stream *stream)
 
 static void push_stream(lua_State *L, const struct stream *stream)
 {
-    struct lua_stream *box = stream->owner;
+    struct lua_stream *box = stream_owner(stream);
     lua_createtable(L, 0, 10);
     if (box) {
         lua_pushinteger(L, (lua_Integer) box->stream->id);

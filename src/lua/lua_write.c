@@ -222,7 +222,7 @@ static int stream_write(lua_State *L)
     int refused = call_refused(L, &call); /* but it is queued, as any (R25) */
     if (refused)
         return refused;
-    uint64_t high = stream->options->high_water;
+    uint64_t high = stream->kind->options.high_water;
     if (outqueue_length(&stream->output) <= high)
         return return_true(L, &call);
     return wait_sent(L, &call, &write_class, box, end - high / 2);
