@@ -62,7 +62,7 @@ static void test_pieces(size_t largest, bool refer)
     while (outqueue_length(&queue) > 0 && failures == 0)
         outqueue_advance(&queue, peek(&queue, 5 * largest));
     CHECK(compared >= queue.queued);
-    CHECK(queue.sent == queue.queued && !queue.head && !queue.tail);
+    CHECK(queue.sent == queue.queued && !queue.head);
     for (int i = 0; i < tokens; i++)
         CHECK(released[i] == 1);
 }

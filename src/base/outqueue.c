@@ -10,7 +10,8 @@ enum chunk_room { ROOM_SMALL, ROOM_LARGE, ROOM_OTHER };
 
 struct outqueue_chunk {
     struct outqueue_chunk *next;
-    uint64_t size; /* bytes that wait */
+    struct outqueue_chunk *tail; /* of a queue's head: its last chunk */
+    uint64_t size;               /* bytes that wait */
     enum chunk_kind kind;
     enum chunk_room kept; /* where it goes when it is free */
     int fd;               /* CHUNK_FILE: these bytes of this file */
@@ -89,11 +90,11 @@ static void dispose(struct outqueue_chunk *chunk)
 
 static void put(struct outqueue *queue, struct outqueue_chunk *chunk)
 {
-    if (queue->tail)
-        queue->tail->next = chunk;
+    if (queue->head)
+        queue->head->tail->next = chunk;
     else
         queue->head = chunk;
-    queue->tail = chunk;
+    queue->head->tail = chunk;
     queue->queued += chunk->size;
 }
 
@@ -120,7 +121,7 @@ static void put_copy(struct outqueue *queue, const char *data, size_t size)
 
 void outqueue_copy(struct outqueue *queue, const void *data, size_t size)
 {
-    struct outqueue_chunk *tail = queue->tail;
+    struct outqueue_chunk *tail = queue->head ? queue->head->tail : NULL;
     size_t fits = tail ? tail->room : 0;
     if (fits > size)
         fits = size;
@@ -197,7 +198,7 @@ bool outqueue_at_file(const struct outqueue *queue, struct outqueue_file *file)
 void outqueue_advance(struct outqueue *queue, uint64_t size)
 {
     struct outqueue_chunk *gone = queue->head, *last = NULL;
-    struct outqueue_chunk *head = queue->head;
+    struct outqueue_chunk *head = gone;
     queue->sent += size;
     while (head && size >= head->size) {
         size -= head->size;
@@ -205,8 +206,8 @@ void outqueue_advance(struct outqueue *queue, uint64_t size)
         head = head->next;
     }
     queue->head = head;
-    if (!head)
-        queue->tail = NULL;
+    if (head)
+        head->tail = gone->tail;
     if (head && size > 0) {
         head->size -= size;
         if (head->kind == CHUNK_FILE)
@@ -223,7 +224,7 @@ void outqueue_advance(struct outqueue *queue, uint64_t size)
 void outqueue_clear(struct outqueue *queue)
 {
     struct outqueue_chunk *gone = queue->head;
-    queue->head = queue->tail = NULL;
+    queue->head = NULL;
     queue->queued = queue->sent;
     dispose(gone);
 }

@@ -19,7 +19,7 @@ struct outqueue_chunk;
 typedef void outqueue_release(void *context, intptr_t token);
 
 struct outqueue {
-    struct outqueue_chunk *head, *tail;
+    struct outqueue_chunk *head;
     uint64_t queued, sent; /* bytes, since the beginning */
 };
 

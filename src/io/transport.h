@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -23,15 +24,16 @@ enum io_answer {
 struct transport {
     const struct transport_class *class;
     int fd;
-    int error;    /* after IO_FAILED */
-    bool drained; /* the last read emptied the descriptor: another one now
-                     would only say IO_WANT_READ */
-    bool drains;  /* plain: a short read means empty (not on terminals) */
-    bool held;    /* the next read has an answer although the descriptor may
-                     have none: it is here already */
-    bool unsent;  /* bytes are here that the descriptor has not taken: write,
-                     with nothing if there is nothing, when it is writable */
-    int reset;    /* the lost connection that a write met first */
+    int16_t error;    /* after IO_FAILED */
+    uint8_t reset;    /* the lost connection that a write met first */
+    bool drained : 1; /* the last read emptied the descriptor: another one now
+                         would only say IO_WANT_READ */
+    bool drains : 1;  /* plain: a short read means empty (not on terminals) */
+    bool held : 1;    /* the next read has an answer although the descriptor
+                         may have none: it is here already */
+    bool unsent : 1;  /* bytes are here that the descriptor has not taken:
+                         write, with nothing if there is nothing, when it is
+                         writable */
 };
 
 struct transport_class {
@@ -69,12 +71,12 @@ static inline void transport_note_loss(struct transport *transport, int error)
 {
     if (error == ECONNRESET || error == ETIMEDOUT || error == EHOSTUNREACH ||
         error == ENETUNREACH)
-        transport->reset = error;
+        transport->reset = (uint8_t) error;
 }
 
 static inline ssize_t transport_fail(struct transport *transport, int error)
 {
-    transport->error = error;
+    transport->error = (int16_t) error;
     return IO_FAILED;
 }
 
