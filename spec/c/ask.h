@@ -10,6 +10,9 @@
 
 enum { NO_LIMIT = 1000000 };
 
+/* What the next questions have for max_buffer_size. */
+static size_t limit = NO_LIMIT;
+
 static struct match_found found;
 static size_t wanted;
 static const char *detail;
@@ -24,9 +27,10 @@ static inline enum match_answer ask(const struct match *match,
     CHECK(copy);
     memcpy(copy, data, length);
     detail = NULL;
-    enum match_answer answer =
-        match_find(match, place, length ? copy : NULL, length, ended, &found,
-                   &wanted, &detail);
+    enum match_answer answer = match_find(
+        match, place,
+        &(struct match_input){length ? copy : NULL, length, limit, ended},
+        &found, &wanted, &detail);
     CHECK((detail != NULL) == (answer == MATCH_INVALID));
     if (answer == MATCH_NOT_YET)
         CHECK(wanted > 0);

@@ -6,8 +6,7 @@ static void check_frame(enum match_prefix prefix, const char *header,
                         size_t header_size, size_t payload)
 {
     char data[80000];
-    struct match match = {
-        .kind = MATCH_FRAME, .prefix = prefix, .limit = NO_LIMIT};
+    struct match match = {.kind = MATCH_FRAME, .prefix = prefix};
     size_t size = header_size + payload;
     memset(data, 'x', sizeof data);
     memcpy(data, header, header_size);
@@ -23,13 +22,13 @@ static void check_frame(enum match_prefix prefix, const char *header,
     CHECK(ask_once(&match, data, size + 7, false) == MATCH_FOUND);
     CHECK(found.size == size && found.start == header_size);
     CHECK(found.end == header_size + payload);
-    match.limit = size;
+    limit = size;
     CHECK(ask_once(&match, data, size, false) == MATCH_FOUND);
-    match.limit = size - 1;
+    limit = size - 1;
     CHECK(ask_once(&match, data, header_size, false) == MATCH_TOO_BIG);
     match.max_given = true;
     match.max = payload;
-    match.limit = NO_LIMIT;
+    limit = NO_LIMIT;
     CHECK(ask_once(&match, data, size, false) == MATCH_FOUND);
     if (payload == 0)
         return;
@@ -82,17 +81,17 @@ static void test_bad_frames(void)
         {PREFIX_NETSTRING, "3:abc;", 6, MATCH_INVALID},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct match match = {
-            .kind = MATCH_FRAME, .prefix = cases[i].prefix, .limit = NO_LIMIT};
+        struct match match = {.kind = MATCH_FRAME, .prefix = cases[i].prefix};
         for (size_t length = 0; length < cases[i].size; length++)
             CHECK(ask_once(&match, cases[i].bytes, length, false) ==
                   MATCH_NOT_YET);
         CHECK(ask_once(&match, cases[i].bytes, cases[i].size, false) ==
               cases[i].answer);
     }
-    struct match match = {
-        .kind = MATCH_FRAME, .prefix = PREFIX_U32BE, .limit = 3};
+    struct match match = {.kind = MATCH_FRAME, .prefix = PREFIX_U32BE};
+    limit = 3;
     CHECK(ask_text(&match, "") == MATCH_TOO_BIG);
+    limit = NO_LIMIT;
 }
 
 int main(void)

@@ -60,8 +60,7 @@ static void check_step(const struct match *match, const struct list *list,
 
 static struct match until(struct pattern *pattern)
 {
-    return (struct match){
-        .kind = MATCH_UNTIL, .limit = NO_LIMIT, .pattern = pattern};
+    return (struct match){.kind = MATCH_UNTIL, .pattern = pattern};
 }
 
 static struct pattern *compile(const struct list *list)
@@ -125,7 +124,7 @@ static void random_stream(const struct list *lists, int count, size_t letters)
         size_t gone = random_below(4) ? 0 : random_below(length - start + 1);
         if (found.size > 0)
             gone = found.size;
-        match_consumed(&place, match->pattern, gone);
+        match_consumed(&place, gone);
         start += gone;
     }
     for (int i = 0; i < count; i++)
@@ -198,7 +197,7 @@ static void test_place(void)
     CHECK(ask(&words, &place, "ab\r", 3, false) == MATCH_FOUND);
     CHECK(found.size == 2);
     CHECK(ask(&lines, &place, "ab\r\n", 4, false) == MATCH_FOUND);
-    match_consumed(&place, lines.pattern, 4);
+    match_consumed(&place, 4);
     CHECK(ask(&lines, &place, "x", 1, false) == MATCH_NOT_YET);
     place = (struct match_place){0};
     CHECK(ask(&lines, &place, "\r\nx", 3, false) == MATCH_FOUND);
@@ -218,15 +217,18 @@ static void check_work(const struct list *list, uint64_t per_byte)
     uint64_t before = match_work();
     memset(data, '\r', SIZE);
     for (size_t length = 1; length <= SIZE; length++) {
-        CHECK(match_find(&match, &place, data, length, false, &found, &wanted,
-                         &detail) == MATCH_NOT_YET);
+        struct match_input input = {data, length, NO_LIMIT, false};
+        CHECK(match_find(&match, &place, &input, &found, &wanted, &detail) ==
+              MATCH_NOT_YET);
     }
     CHECK(match_work() - before <= SIZE * per_byte);
     before = match_work();
     for (size_t start = 1; start < SIZE; start++) {
-        match_consumed(&place, NULL, 1);
-        CHECK(match_find(&match, &place, data + start, SIZE - start, false,
-                         &found, &wanted, &detail) == MATCH_NOT_YET);
+        match_consumed(&place, 1);
+        struct match_input input = {data + start, SIZE - start, NO_LIMIT,
+                                    false};
+        CHECK(match_find(&match, &place, &input, &found, &wanted, &detail) ==
+              MATCH_NOT_YET);
     }
     CHECK(match_work() - before == 0);
     pattern_release(match.pattern);
@@ -254,7 +256,7 @@ static void test_until_bounds(void)
     CHECK(ask_text(&match, "") == MATCH_TOO_LONG);
     match.max_given = false;
     match.max = 0;
-    match.limit = 6;
+    limit = 6;
     CHECK(ask_text(&match, "abcdef") == MATCH_FOUND);
     CHECK(ask_text(&match, "abcdeg") == MATCH_TOO_BIG);
     CHECK(ask_text(&match, "abcdexdef") == MATCH_TOO_BIG);
@@ -264,12 +266,14 @@ static void test_until_bounds(void)
     CHECK(ask_text(&match, "abcdeg") == MATCH_TOO_LONG);
     match.max = 7;
     CHECK(ask_text(&match, "abcdeg") == MATCH_TOO_BIG);
+    limit = NO_LIMIT;
     pattern_release(match.pattern);
 }
 
 static void test_count_any_end(void)
 {
-    struct match count = {.kind = MATCH_COUNT, .count = 3, .limit = 3};
+    struct match count = {.kind = MATCH_COUNT, .count = 3};
+    limit = 3;
     CHECK(ask_text(&count, "a") == MATCH_NOT_YET && wanted == 2);
     CHECK(ask_text(&count, "abcd") == MATCH_FOUND && found.size == 3);
     count.count = 4;
@@ -280,7 +284,8 @@ static void test_count_any_end(void)
     count.count = 0;
     CHECK(ask_text(&count, "") == MATCH_FOUND && found.size == 0);
 
-    struct match any = {.kind = MATCH_ANY, .limit = 10};
+    struct match any = {.kind = MATCH_ANY};
+    limit = 10;
     CHECK(ask_text(&any, "") == MATCH_NOT_YET);
     CHECK(ask_text(&any, "abc") == MATCH_FOUND && found.size == 3);
     any.max = 2;
@@ -289,7 +294,8 @@ static void test_count_any_end(void)
     any.max_given = true;
     CHECK(ask_text(&any, "") == MATCH_FOUND && found.size == 0);
 
-    struct match end = {.kind = MATCH_END, .limit = 3};
+    struct match end = {.kind = MATCH_END};
+    limit = 3;
     CHECK(ask_once(&end, "abc", 3, false) == MATCH_NOT_YET);
     CHECK(ask_once(&end, "abc", 3, true) == MATCH_FOUND && found.end == 3);
     CHECK(ask_once(&end, "", 0, true) == MATCH_FOUND && found.end == 0);
@@ -297,6 +303,7 @@ static void test_count_any_end(void)
     end.max = 2;
     end.max_given = true;
     CHECK(ask_once(&end, "abc", 3, true) == MATCH_TOO_LONG);
+    limit = NO_LIMIT;
 }
 
 int main(void)

@@ -116,14 +116,14 @@ static enum match_answer read_header(const struct match *match,
 }
 
 /* Is a frame of that length allowed? MATCH_FOUND if so. */
-static enum match_answer check_size(const struct match *match,
+static enum match_answer check_size(const struct match *match, size_t limit,
                                     const struct header *header)
 {
-    size_t rest = match->limit;
     size_t around = header->size + header->trailer;
-    if (match_beyond(match) == MATCH_TOO_LONG && header->payload > match->max)
+    if (match_beyond(match, limit) == MATCH_TOO_LONG &&
+        header->payload > match->max)
         return MATCH_TOO_LONG;
-    if (around > rest || header->payload > rest - around)
+    if (around > limit || header->payload > limit - around)
         return MATCH_TOO_BIG;
     return MATCH_FOUND;
 }
@@ -140,19 +140,20 @@ bool match_frame_length(const struct match *match, const char *data,
     return answer == MATCH_FOUND;
 }
 
-enum match_answer frame_find(const struct match *match, const char *data,
-                             size_t length, struct match_found *found,
-                             size_t *wanted, const char **detail)
+enum match_answer frame_find(const struct match *match,
+                             const struct match_input *input,
+                             struct match_found *found, size_t *wanted,
+                             const char **detail)
 {
-    const unsigned char *bytes = (const unsigned char *) data;
+    const unsigned char *bytes = (const unsigned char *) input->data;
+    size_t length = input->length, limit = input->limit;
     struct header header = {0};
     enum match_answer answer =
         read_header(match, bytes, length, &header, wanted, detail);
-    if (answer == MATCH_NOT_YET &&
-        (length > match->limit || *wanted > match->limit - length))
+    if (answer == MATCH_NOT_YET && (length > limit || *wanted > limit - length))
         return MATCH_TOO_BIG;
     if (answer == MATCH_FOUND)
-        answer = check_size(match, &header);
+        answer = check_size(match, limit, &header);
     if (answer != MATCH_FOUND)
         return answer;
     found->start = header.size;

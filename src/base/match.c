@@ -20,32 +20,35 @@ static enum match_answer found_all(struct match_found *found, size_t size)
     return MATCH_FOUND;
 }
 
-static enum match_answer find_any(const struct match *match, size_t length,
+static enum match_answer find_any(const struct match *match,
+                                  const struct match_input *input,
                                   struct match_found *found)
 {
-    size_t bound = match_bound(match);
-    if (length == 0 && bound > 0)
+    size_t bound = match_bound(match, input->limit);
+    if (input->length == 0 && bound > 0)
         return MATCH_NOT_YET;
-    return found_all(found, length < bound ? length : bound);
+    return found_all(found, input->length < bound ? input->length : bound);
 }
 
-static enum match_answer find_count(const struct match *match, size_t length,
+static enum match_answer find_count(const struct match *match,
+                                    const struct match_input *input,
                                     struct match_found *found, size_t *wanted)
 {
-    if (match->count > match_bound(match))
-        return match_beyond(match);
-    if (length >= match->count)
+    if (match->count > match_bound(match, input->limit))
+        return match_beyond(match, input->limit);
+    if (input->length >= match->count)
         return found_all(found, match->count);
-    *wanted = match->count - length;
+    *wanted = match->count - input->length;
     return MATCH_NOT_YET;
 }
 
-static enum match_answer find_end(const struct match *match, size_t length,
-                                  bool ended, struct match_found *found)
+static enum match_answer find_end(const struct match *match,
+                                  const struct match_input *input,
+                                  struct match_found *found)
 {
-    if (length > match_bound(match))
-        return match_beyond(match);
-    return ended ? found_all(found, length) : MATCH_NOT_YET;
+    if (input->length > match_bound(match, input->limit))
+        return match_beyond(match, input->limit);
+    return input->ended ? found_all(found, input->length) : MATCH_NOT_YET;
 }
 
 static bool search(const struct pattern *pattern, struct match_place *place,
@@ -69,11 +72,13 @@ static bool may_fit(const struct pattern *pattern,
 /* Only the first `bound` bytes are looked at: a delimiter that ends behind
  * them is too far, however early it came. */
 static enum match_answer find_until(const struct match *match,
-                                    struct match_place *place, const char *data,
-                                    size_t length, struct match_found *found)
+                                    struct match_place *place,
+                                    const struct match_input *input,
+                                    struct match_found *found)
 {
-    size_t bound = match_bound(match);
-    size_t seen = length < bound ? length : bound;
+    const char *data = input->data;
+    size_t bound = match_bound(match, input->limit);
+    size_t seen = input->length < bound ? input->length : bound;
     struct hit hit;
     if (search(match->pattern, place, data, seen, &hit)) {
         found->size = hit.end;
@@ -83,7 +88,7 @@ static enum match_answer find_until(const struct match *match,
     }
     if (may_fit(match->pattern, place, data, seen, bound - seen))
         return MATCH_NOT_YET;
-    return match_beyond(match);
+    return match_beyond(match, input->limit);
 }
 
 /* The place becomes this pattern's: the present one's, the former one's or a
@@ -110,8 +115,8 @@ static void take_place(struct match_place *place, const struct pattern *pattern)
 }
 
 enum match_answer match_find(const struct match *match,
-                             struct match_place *place, const char *data,
-                             size_t length, bool ended,
+                             struct match_place *place,
+                             const struct match_input *input,
                              struct match_found *found, size_t *wanted,
                              const char **detail)
 {
@@ -119,29 +124,26 @@ enum match_answer match_find(const struct match *match,
     *wanted = 1;
     switch (match->kind) {
     case MATCH_ANY:
-        return find_any(match, length, found);
+        return find_any(match, input, found);
     case MATCH_COUNT:
-        return find_count(match, length, found, wanted);
+        return find_count(match, input, found, wanted);
     case MATCH_UNTIL:
         take_place(place, match->pattern);
-        return find_until(match, place, data, length, found);
+        return find_until(match, place, input, found);
     case MATCH_REGEX:
         take_place(place, match->pattern);
-        return regex_find(match, place, &(struct input){data, length, ended},
-                          found, detail);
+        return regex_find(match, place, input, found, detail);
     case MATCH_FRAME:
-        return frame_find(match, data, length, found, wanted, detail);
+        return frame_find(match, input, found, wanted, detail);
     case MATCH_END:
         break;
     }
-    return find_end(match, length, ended, found);
+    return find_end(match, input, found);
 }
 
-void match_consumed(struct match_place *place, const struct pattern *pattern,
-                    size_t size)
+void match_consumed(struct match_place *place, size_t size)
 {
     struct match_former *former = &place->former;
-    (void) pattern;
     place->moved = size < place->scanned;
     place->scanned = place->moved ? place->scanned - size : 0;
     if (former->scanned > 0) {

@@ -67,10 +67,26 @@ struct match {
     bool exclusive;               /* MATCH_UNTIL: data without the delimiter */
     bool listed;                  /* MATCH_UNTIL: the caller wants the index */
     bool max_given;               /* `max` was asked for: wins over `limit` */
-    size_t count;                 /* MATCH_COUNT */
-    size_t max;              /* of a frame, its payload; not given, 0: none */
-    size_t limit;            /* max_buffer_size */
-    struct pattern *pattern; /* for UNTIL and REGEX */
+    size_t max; /* of a frame, its payload; not given, 0: none */
+    union {
+        size_t count;            /* MATCH_COUNT */
+        struct pattern *pattern; /* MATCH_UNTIL and MATCH_REGEX */
+    };
+};
+
+/* NULL if it has none. */
+static inline struct pattern *match_pattern(const struct match *match)
+{
+    bool has = match->kind == MATCH_UNTIL || match->kind == MATCH_REGEX;
+    return has ? match->pattern : NULL;
+}
+
+/* What has arrived and is not consumed. */
+struct match_input {
+    const char *data;
+    size_t length;
+    size_t limit; /* no more than that can be there (max_buffer_size) */
+    bool ended;   /* nothing more will arrive */
 };
 
 /* Of MATCH_FRAME: is all of the prefix among these bytes? Then what it says. */
@@ -84,18 +100,17 @@ struct match_found {
     int index;         /* MATCH_UNTIL: which delimiter, from 0 */
 };
 
-/* `ended`: nothing more will arrive. `*wanted` becomes how many bytes more
+/* `*wanted` becomes how many bytes more
  * are needed at the least (1 if unknown), for the next read's size. `detail`
  * of MATCH_INVALID is a static text, such as "varint longer than 10 bytes". */
 enum match_answer match_find(const struct match *match,
-                             struct match_place *place, const char *data,
-                             size_t length, bool ended,
+                             struct match_place *place,
+                             const struct match_input *input,
                              struct match_found *found, size_t *wanted,
                              const char **detail);
 
 /* `size` bytes left the front: the place moves with them. */
-void match_consumed(struct match_place *place, const struct pattern *pattern,
-                    size_t size);
+void match_consumed(struct match_place *place, size_t size);
 
 /* One delimiter or several; NULL if none or an empty one is among them. */
 struct pattern *pattern_delimiters(const char *const *delimiters,

@@ -20,27 +20,21 @@ struct hit {
     int index;
 };
 
-/* What has arrived, and whether that is all. */
-struct input {
-    const char *data;
-    size_t length;
-    bool ended;
-};
-
 /* The most bytes that may be consumed. A `max` of 0 that was not given is
  * none. */
-static inline size_t match_bound(const struct match *match)
+static inline size_t match_bound(const struct match *match, size_t limit)
 {
     bool bounded = match->max_given || match->max > 0;
-    return bounded && match->max < match->limit ? match->max : match->limit;
+    return bounded && match->max < limit ? match->max : limit;
 }
 
 /* The answer if more than those would be needed. */
-static inline enum match_answer match_beyond(const struct match *match)
+static inline enum match_answer match_beyond(const struct match *match,
+                                             size_t limit)
 {
-    if (match->max_given && match->max == match->limit)
+    if (match->max_given && match->max == limit)
         return MATCH_TOO_LONG;
-    return match_bound(match) < match->limit ? MATCH_TOO_LONG : MATCH_TOO_BIG;
+    return match_bound(match, limit) < limit ? MATCH_TOO_LONG : MATCH_TOO_BIG;
 }
 
 /* Counts towards match_work. */
@@ -73,14 +67,15 @@ struct regex *regex_new(const char *text, size_t size, char **message,
 void regex_free(struct regex *regex);
 enum match_answer regex_find(const struct match *match,
                              struct match_place *place,
-                             const struct input *input,
+                             const struct match_input *input,
                              struct match_found *found, const char **detail);
 int regex_groups(const struct regex *regex);
 bool regex_group(const struct regex *regex, int n, size_t *start, size_t *end);
 
 /* A length prefix and its payload. */
-enum match_answer frame_find(const struct match *match, const char *data,
-                             size_t length, struct match_found *found,
-                             size_t *wanted, const char **detail);
+enum match_answer frame_find(const struct match *match,
+                             const struct match_input *input,
+                             struct match_found *found, size_t *wanted,
+                             const char **detail);
 
 #endif

@@ -183,10 +183,9 @@ static enum result search(const struct regex *regex, struct match_place *place,
 }
 
 /* A match that begins at the place or later ends behind the bound. */
-static bool hopeless(const struct regex *regex, const struct match *match,
+static bool hopeless(const struct regex *regex, size_t bound,
                      const struct match_place *place)
 {
-    size_t bound = match_bound(match);
     return place->scanned > bound || regex->least > bound - place->scanned;
 }
 
@@ -200,7 +199,7 @@ static enum match_answer take(const struct regex *regex,
 /* The bytes are all there, but a match depended on what comes after them. */
 static enum match_answer match_ended(const struct regex *regex,
                                      struct match_place place,
-                                     const struct input *input,
+                                     const struct match_input *input,
                                      struct match_found *found,
                                      const char **detail)
 {
@@ -219,14 +218,14 @@ static enum match_answer match_ended(const struct regex *regex,
  * need more than that is too long: so all at once gets the same answer. */
 static enum match_answer
 match_full(const struct regex *regex, const struct match *match,
-           struct match_place place, const struct input *input,
+           struct match_place place, const struct match_input *input,
            struct match_found *found, const char **detail)
 {
-    size_t bound = match_bound(match);
-    struct input full = {input->data, bound, true};
+    size_t bound = match_bound(match, input->limit);
+    struct match_input full = {input->data, bound, input->limit, true};
     enum match_answer answer = match_ended(regex, place, &full, found, detail);
     if (answer == MATCH_NOT_YET)
-        return match_beyond(match);
+        return match_beyond(match, input->limit);
     if (answer == MATCH_INVALID || (input->ended && input->length == bound))
         return answer;
     if (input->length == bound)
@@ -235,27 +234,28 @@ match_full(const struct regex *regex, const struct match *match,
                    detail)) {
     case RESULT_MATCH:
         take(regex, found);
-        return found->size <= bound ? MATCH_FOUND : match_beyond(match);
+        return found->size <= bound ? MATCH_FOUND
+                                    : match_beyond(match, input->limit);
     case RESULT_FAULT:
         return MATCH_INVALID;
     default:
-        return match_beyond(match);
+        return match_beyond(match, input->limit);
     }
 }
 
 enum match_answer regex_find(const struct match *match,
                              struct match_place *place,
-                             const struct input *input,
+                             const struct match_input *input,
                              struct match_found *found, const char **detail)
 {
     const struct regex *regex = match->pattern->regex;
-    size_t bound = match_bound(match);
+    size_t bound = match_bound(match, input->limit);
     size_t seen = input->length < bound ? input->length : bound;
     if (place->moved)
         place->scanned = 0; /* anchors and look-behind see a new front */
     place->moved = false;
-    if (hopeless(regex, match, place))
-        return match_beyond(match);
+    if (hopeless(regex, bound, place))
+        return match_beyond(match, input->limit);
     if (seen == 0 || place->scanned > seen)
         return MATCH_NOT_YET;
     enum result result =
@@ -269,8 +269,8 @@ enum match_answer regex_find(const struct match *match,
         *detail = "regex matches only at the first byte, and not there";
         return MATCH_INVALID;
     }
-    if (hopeless(regex, match, place))
-        return match_beyond(match);
+    if (hopeless(regex, bound, place))
+        return match_beyond(match, input->limit);
     if (result == RESULT_PARTIAL && input->length >= bound)
         return match_full(regex, match, *place, input, found, detail);
     if (result == RESULT_PARTIAL && input->ended)

@@ -37,7 +37,7 @@ static size_t write_now(struct stream *to, const char *data, size_t size)
     struct iovec vector = {(char *) data, size};
     ssize_t count = stream_transmit(to, &vector, 1);
     if (count > 0) {
-        stream_budget_use(&to->write_budget, (size_t) count);
+        to->bytes_written += (unsigned) count;
         return (size_t) count;
     }
     if (count == IO_FAILED)
@@ -117,15 +117,13 @@ static int read_next(struct copy *copy)
         note_failure(copy, error, true);
         return error;
     }
-    if (stream_budget_left(to, &to->write_budget) == 0) {
+    if (stream_budget_left(to, &to->bytes_written) == 0) {
         copy->waiting = true;
         stream_go_on_later(from);
         return STREAM_WAIT;
     }
-    struct match match = {.kind = MATCH_ANY,
-                          .max = read_size(copy),
-                          .max_given = true,
-                          .limit = from->kind->options.max_buffer_size};
+    struct match match = {
+        .kind = MATCH_ANY, .max = read_size(copy), .max_given = true};
     return stream_read(from, &match);
 }
 

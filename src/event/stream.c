@@ -52,18 +52,13 @@ static void reader_ready(struct ev_loop *ev, ev_io *watcher, int events)
     }
 }
 
-size_t stream_budget_left(struct stream *stream, struct stream_budget *budget)
+size_t stream_budget_left(struct stream *stream, const unsigned *used)
 {
-    if (budget->turn != stream_loop(stream)->turn) {
-        budget->turn = stream_loop(stream)->turn;
-        budget->used = 0;
+    if (stream->budget_turn != stream_loop(stream)->turn) {
+        stream->budget_turn = stream_loop(stream)->turn;
+        stream->bytes_read = stream->bytes_written = 0;
     }
-    return budget->used < LOOP_BUDGET ? LOOP_BUDGET - budget->used : 0;
-}
-
-void stream_budget_use(struct stream_budget *budget, size_t bytes)
-{
-    budget->used += bytes;
+    return *used < LOOP_BUDGET ? LOOP_BUDGET - *used : 0;
 }
 
 /* --- life ----------------------------------------------------------------- */

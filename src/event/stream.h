@@ -99,11 +99,6 @@ struct stream_result {
     size_t view_length;
 };
 
-/* Bytes moved in one turn (R13). */
-struct stream_budget {
-    unsigned turn, used;
-};
-
 enum stream_phase {
     STREAM_IDLE,       /* no descriptor yet */
     STREAM_CONNECTING, /* a connect is under way elsewhere */
@@ -130,8 +125,8 @@ struct stream {
     struct match match;
     struct match_place *place; /* NULL: nothing that is buffered was searched */
     struct stream_result *result; /* of a read that is done; else NULL */
-    size_t wanted;                /* bytes that the read lacks at the least */
-    struct stream_budget read_budget, write_budget;
+    unsigned wanted; /* bytes that the read lacks at the least, or a budget */
+    unsigned budget_turn, bytes_read, bytes_written; /* in that turn (R13) */
     int references;
     unsigned id; /* what reports call it, also when it has no owner any more */
     int16_t input_error;  /* no more input will come, and why */

@@ -104,7 +104,7 @@ static int drain(struct stream *stream)
     struct loop *loop = stream_loop(stream);
     if (loop->scratch_busy)
         return 0;
-    while (stream_budget_left(stream, &stream->read_budget) > 0) {
+    while (stream_budget_left(stream, &stream->bytes_read) > 0) {
         ssize_t count =
             read(stream->transport->fd, loop->scratch, LOOP_SCRATCH);
         if (count < 0 && errno == EINTR)
@@ -114,7 +114,7 @@ static int drain(struct stream *stream)
         if (count == 0)
             return ERROR_EOF;
         trace_stream(stream, '<', "%zd discarded", count);
-        stream_budget_use(&stream->read_budget, (size_t) count);
+        stream->bytes_read += (unsigned) count;
     }
     return 0;
 }

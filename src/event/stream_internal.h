@@ -65,17 +65,16 @@ const struct stream_events *stream_events(const struct stream *stream);
 void stream_rare_begin(struct stream *stream);
 void stream_rare_free(struct stream *stream);
 
-/* How much of this turn's budget is left; what was used of it. */
-size_t stream_budget_left(struct stream *stream, struct stream_budget *budget);
-void stream_budget_use(struct stream_budget *budget, size_t bytes);
+/* How many more bytes may be moved in this turn; `used` is the stream's
+ * bytes_read or bytes_written. */
+size_t stream_budget_left(struct stream *stream, const unsigned *used);
 
 void stream_input_ended(struct stream *stream, int error);
 /* A search in the input, which had no place yet, has come to this one. */
 void stream_place_keep(struct stream *stream, const struct match_place *place);
 /* `size` bytes left the input, or some were put back: what was searched of
  * the rest is still known, or is not. */
-void stream_place_move(struct stream *stream, const struct pattern *pattern,
-                       size_t size);
+void stream_place_move(struct stream *stream, size_t size);
 void stream_place_forget(struct stream *stream);
 /* The pending read goes on, after data may have come. */
 void stream_read_progress(struct stream *stream);

@@ -11,8 +11,7 @@ static bool may_be_over(const struct stream *stream)
 }
 
 /* Takes `size` bytes out; a block that is empty now stays for a while. */
-static void consume(struct stream *stream, const struct match *match,
-                    size_t size)
+static void consume(struct stream *stream, size_t size)
 {
     struct buffer *input = &stream->input;
     struct buffer_block *block = input->block;
@@ -22,20 +21,26 @@ static void consume(struct stream *stream, const struct match *match,
         stream_loop(stream)->taken = *input;
         *input = (struct buffer){0};
     }
-    stream_place_move(stream, match->pattern, size);
+    stream_place_move(stream, size);
 }
 
 const char *stream_take(struct stream *stream, const struct match *match,
                         struct match_found *found)
 {
-    const char *data = buffer_data(&stream->input), *detail;
-    size_t length = buffer_length(&stream->input), wanted;
-    if (length == 0 || stream->reading || stream->result || may_be_over(stream))
+    struct match_input input = {
+        .data = buffer_data(&stream->input),
+        .length = buffer_length(&stream->input),
+        .limit = stream->kind->options.max_buffer_size,
+    };
+    const char *detail;
+    size_t wanted;
+    if (input.length == 0 || stream->reading || stream->result ||
+        may_be_over(stream))
         return NULL;
     struct match_place fresh = {0};
     struct match_place *place = stream->place ? stream->place : &fresh;
-    if (match_find(match, place, data, length, false, found, &wanted,
-                   &detail) != MATCH_FOUND) {
+    if (match_find(match, place, &input, found, &wanted, &detail) !=
+        MATCH_FOUND) {
         if (fresh.scanned > 0)
             stream_place_keep(stream, &fresh);
         return NULL;
@@ -43,10 +48,10 @@ const char *stream_take(struct stream *stream, const struct match *match,
     /* A large block is not kept until the next take: nobody knows when. */
     if (buffer_is_hollow_after(&stream->input, found->size))
         return NULL;
-    consume(stream, match, found->size);
+    consume(stream, found->size);
     if (stream->watched)
         stream_settle(stream);
-    return data;
+    return input.data;
 }
 
 bool stream_may_put(struct stream *stream, size_t size)

@@ -61,33 +61,43 @@ void stream_place_forget(struct stream *stream)
     stream->place = NULL;
 }
 
-void stream_place_move(struct stream *stream, const struct pattern *pattern,
-                       size_t size)
+void stream_place_move(struct stream *stream, size_t size)
 {
     if (!stream->place)
         return;
     if (buffer_length(&stream->input) == 0)
         stream_place_forget(stream);
     else
-        match_consumed(stream->place, pattern, size);
+        match_consumed(stream->place, size);
 }
 
 /* --- matching ------------------------------------------------------------- */
 
+static void set_wanted(struct stream *stream, size_t size)
+{
+    stream->wanted = size < LOOP_BUDGET ? (unsigned) size : LOOP_BUDGET;
+}
+
 /* Does what lies at `data` satisfy the read? 0, STREAM_WAIT or an error. */
 static int match_at(struct stream *stream, const char *data, size_t length)
 {
-    bool ended = stream->input_error == ERROR_EOF ||
-                 (stream->input_error && stream->match.kind == MATCH_REGEX);
+    struct match_input input = {
+        .data = data,
+        .length = length,
+        .limit = stream->kind->options.max_buffer_size,
+        .ended = stream->input_error == ERROR_EOF ||
+                 (stream->input_error && stream->match.kind == MATCH_REGEX),
+    };
     const char *detail = NULL;
     struct match_place fresh = {0};
     struct match_place *place = stream->place ? stream->place : &fresh;
     struct stream_result *result = result_at_hand();
     if (stream->rare->detail)
         stream_have_rare(stream)->detail = NULL;
-    enum match_answer answer =
-        match_find(&stream->match, place, data, length, ended, &result->found,
-                   &stream->wanted, &detail);
+    size_t wanted;
+    enum match_answer answer = match_find(&stream->match, place, &input,
+                                          &result->found, &wanted, &detail);
+    set_wanted(stream, wanted);
     if (answer != MATCH_FOUND && fresh.scanned > 0)
         stream_place_keep(stream, &fresh);
     switch (answer) {
@@ -121,12 +131,12 @@ static int into_from_buffer(struct stream *stream)
     if (size > 0) {
         memcpy(rare->into + rare->into_have, buffer_data(&stream->input), size);
         buffer_consume(&stream->input, size);
-        stream_place_move(stream, NULL, size);
+        stream_place_move(stream, size);
         rare->into_have += size;
     }
     bool enough = rare->into_have == rare->into_length ||
                   (stream->partial && rare->into_have > 0);
-    stream->wanted = rare->into_length - rare->into_have;
+    set_wanted(stream, rare->into_length - rare->into_have);
     return enough ? 0 : STREAM_WAIT;
 }
 
@@ -161,7 +171,7 @@ static size_t fill_size(const struct stream *stream)
         return size - length;
     size_t limit = stream->kind->options.max_buffer_size;
     if (stream->wanted > size)
-        size = stream->wanted < LOOP_BUDGET ? stream->wanted : LOOP_BUDGET;
+        size = stream->wanted;
     /* One byte more than allowed tells "full" from "just ended". */
     size_t room = limit > length ? limit - length : 1;
     return size < room ? size : room;
@@ -172,7 +182,7 @@ static ssize_t transport_read(struct stream *stream, void *data, size_t size)
     struct transport *transport = stream->transport;
     ssize_t count = transport->class->read(transport, data, size);
     if (count > 0)
-        stream_budget_use(&stream->read_budget, (size_t) count);
+        stream->bytes_read += (unsigned) count;
     if (stream_loop(stream)->trace && count > 0)
         trace_received(stream, data, (size_t) count);
     if (count > 0 && stream->output_error)
@@ -255,7 +265,7 @@ static ssize_t fill(struct stream *stream, int *answer)
 static int read_loop(struct stream *stream)
 {
     for (;;) {
-        if (stream_budget_left(stream, &stream->read_budget) == 0) {
+        if (stream_budget_left(stream, &stream->bytes_read) == 0) {
             stream_go_on_later(stream);
             return STREAM_WAIT;
         }
@@ -286,9 +296,11 @@ static void forget_into(struct stream *stream)
 
 static void forget_match(struct stream *stream)
 {
-    if (stream->match.pattern)
-        pattern_release(stream->match.pattern);
-    stream->match.pattern = NULL;
+    struct pattern *pattern = match_pattern(&stream->match);
+    if (pattern) {
+        pattern_release(pattern);
+        stream->match.pattern = NULL;
+    }
     forget_into(stream);
 }
 
@@ -340,7 +352,7 @@ static int read_begin(struct stream *stream)
 int stream_read(struct stream *stream, const struct match *match)
 {
     stream->match = *match;
-    if (match->pattern)
+    if (match_pattern(match))
         pattern_retain(match->pattern);
     forget_into(stream);
     return read_begin(stream);
@@ -370,7 +382,7 @@ static void consume_result(struct stream *stream)
     } else {
         buffer_consume(&stream->input, size);
     }
-    stream_place_move(stream, stream->match.pattern, size);
+    stream_place_move(stream, size);
     result_free(stream);
 }
 

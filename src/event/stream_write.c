@@ -179,7 +179,7 @@ static ssize_t send_some(struct stream *stream, size_t size)
 static int send_all(struct stream *stream)
 {
     while (stream_sendable(stream) > 0 || stream->transport->unsent) {
-        size_t budget = stream_budget_left(stream, &stream->write_budget);
+        size_t budget = stream_budget_left(stream, &stream->bytes_written);
         if (budget == 0) {
             stream_go_on_later(stream);
             return 0;
@@ -194,7 +194,7 @@ static int send_all(struct stream *stream)
             return 0;
         }
         outqueue_advance(&stream->output, (uint64_t) count);
-        stream_budget_use(&stream->write_budget, (size_t) count);
+        stream->bytes_written += (unsigned) count;
     }
     return 0;
 }
@@ -277,7 +277,7 @@ void stream_flush_blocking(struct stream *stream)
            !stream->output_error && outqueue_length(&stream->output) > 0) {
         if (poll(&writable, 1, -1) < 0 && errno != EINTR)
             return;
-        stream->write_budget.used = 0;
+        stream->bytes_written = 0;
         stream_flush(stream);
     }
 }

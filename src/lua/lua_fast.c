@@ -64,7 +64,7 @@ static int take(const struct lua_stream *box, struct match *match,
     struct match_found found;
     if (!stream || !(called_back || may_complete()))
         return -1;
-    match->max = match->limit = stream->kind->options.max_buffer_size;
+    match->max = stream->kind->options.max_buffer_size;
     const char *data = stream_take(stream, match, &found);
     if (!data)
         return -1;

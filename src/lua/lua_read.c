@@ -38,7 +38,7 @@ READ_CLASS(read_into);
 
 static int push_captures(lua_State *L, struct stream *stream)
 {
-    const struct pattern *pattern = stream->match.pattern;
+    const struct pattern *pattern = match_pattern(&stream->match);
     int groups = pattern_groups(pattern);
     luaL_checkstack(L, groups + LUA_MINSTACK, "too many captures");
     for (int n = 1; n <= groups; n++) {
@@ -120,7 +120,6 @@ static int read_match(lua_State *L, struct lua_stream *box, struct call *call,
     if (refused)
         return refused;
     call->stream = box->stream;
-    match->limit = box->stream->kind->options.max_buffer_size;
     return read_result(L, box, call, class, 1, stream_read(box->stream, match));
 }
 
