@@ -33,7 +33,8 @@ void trace_stream(const struct stream *stream, char mark, const char *format,
     va_start(arguments, format);
     vsnprintf(words, sizeof words, format, arguments);
     va_end(arguments);
-    trace_note(stream_loop(stream), name_of(stream->id, name), mark, "%s", words);
+    trace_note(stream_loop(stream), name_of(stream->id, name), mark, "%s",
+               words);
 }
 
 void trace_stream_error(const struct stream *stream, char mark,
@@ -68,16 +69,16 @@ void trace_received(const struct stream *stream, const void *data, size_t size)
 {
     char name[NAME];
     struct iovec vector = {(void *) data, size};
-    trace_data(stream_loop(stream), name_of(stream->id, name), '<', NULL, &vector,
-               size);
+    trace_data(stream_loop(stream), name_of(stream->id, name), '<', NULL,
+               &vector, size);
 }
 
 void trace_sent(const struct stream *stream, const struct iovec *vector,
                 size_t size)
 {
     char name[NAME];
-    trace_data(stream_loop(stream), name_of(stream->id, name), '>', NULL, vector,
-               size);
+    trace_data(stream_loop(stream), name_of(stream->id, name), '>', NULL,
+               vector, size);
 }
 
 /* The kernel took the bytes from the file; here they are read once more. */
