@@ -72,6 +72,24 @@ describe("weir --test", function()
     assert.equal(1, status)
   end)
 
+  it("fails when something goes wrong just as the last spec ends", function()
+    local output, status = run_spec([[
+      local channel = weir.channel()
+      setup(function()
+        weir.spawn(function()
+          channel:get()
+          local start = weir.now()
+          repeat until weir.now() > start + 0.03 -- both timers are due then
+        end)
+        weir.sleep(0)
+      end)
+      it("leaves", function() weir.after(0, function() error("left") end) end)
+      it("is fine", function() channel:put(true) weir.sleep(0.01) end)]])
+    assert.matches("2 successes / 0 failures / 0 errors", output)
+    assert.matches("after its spec had ended: [^\n]*inner_spec.lua:10: left", output)
+    assert.equal(1, status)
+  end)
+
   it("leaves a task's error to whoever joins it, sooner or later", function()
     local output, status = run_spec([[
       it("joins", function()

@@ -149,6 +149,7 @@ function M.run()
   core.deadlocked()
   local passed, message = xpcall(call_runner, traceback, runner)
   if message then io.stderr:write("weir: ", message, "\n") end
+  weir.sleep(0) -- errors that have been raised by now are told
   io.stdout:flush()
   local cut = core.draining()
   if cut then io.stderr:write("weir: SIGTERM cut the specs short\n") end
