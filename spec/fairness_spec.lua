@@ -1,5 +1,7 @@
 -- That nobody starves, in turns and counts, never in time (R2, R3, R13, R38).
 
+local expect = require("spec.support.expect")
+
 describe("operations that complete at once", function()
   it("do not suspend the task, 128 in a row", function()
     local channel, ran = weir.channel(math.huge), false
@@ -44,8 +46,7 @@ describe("operations that complete at once", function()
     weir.after(0.001, function() fired = true end)
     a:read_some(function() arrived = true end)
     b:write("x")
-    local before = weir.now()
-    repeat weir.sleep(0) until fired and arrived or weir.now() - before > 10
+    expect.soon(function() return fired and arrived end)
     stop = true
     hog:join()
     assert.same({ true, true }, { fired, arrived })
@@ -77,7 +78,7 @@ describe("a callback", function()
     weir.all({}, callback("all"))
     weir.sleep(0, callback("sleep"))
     inside = false
-    repeat weir.sleep(0) until #calls == 9
+    expect.soon(function() return #calls == 9 end)
     for _, name in ipairs(calls) do assert.are_not.equal("inside", name) end
     a:close()
     b:close()

@@ -147,8 +147,12 @@ describe("guard", function()
 end)
 
 describe("locals", function()
-  -- Runs f in a task of its own, and gives its results.
-  local function within(f) return weir.spawn(f):join() end
+  -- Runs f in a task of its own, and gives its result, or its error.
+  local function within(f)
+    local result, message, code = weir.spawn(f):join()
+    assert.is_nil(code, message)
+    return result
+  end
 
   it("are the task's own table, the same each time", function()
     within(function()

@@ -276,11 +276,11 @@ describe("weir.exit", function()
     local address = server.stdout:read_until("\n", { inclusive = false, timeout = T })
     local slow = assert(weir.connect(address))
     slow:read_bytes(1, { timeout = T })
-    while true do
+    expect.soon(function()
       local stream = weir.connect(address, { connect_timeout = T })
-      if not stream then break end
-      stream:close()
-    end
+      if stream then stream:close() end
+      return not stream
+    end)
     assert.equal(19999999, #slow:read_until_close({ timeout = T }))
     slow:close()
     assert.same({ "exit", 3 }, { server:wait({ timeout = T }) })

@@ -77,7 +77,7 @@ transports.each("writing", function(pair)
       assert.equal(block:sub(1, 1):rep(5000), block)
       counts[block:sub(1, 1)] = (counts[block:sub(1, 1)] or 0) + 1
     end
-    weir.all(tasks)
+    assert.equal(10, #assert(weir.all(tasks)))
     for i = 0, 9 do assert.equal(20, counts[tostring(i)]) end
   end)
 

@@ -1,5 +1,6 @@
 -- What TLS is made from: each option, and what is wrong with it.
 local certificates = require "spec.support.certificates"
+local expect = require "spec.support.expect"
 local peers = require "spec.support.tls"
 local run = require "spec.support.weir"
 
@@ -292,7 +293,7 @@ describe("sessions", function()
         local listener = weir.listen("127.0.0.1:0", { tls = server },
           function() served = true end)
         local stream, message, code = weir.connect(listener:address(), { tls = second })
-        peers.wait(function() return listener:stats().failed_handshakes == 1 end)
+        expect.soon(function() return listener:stats().failed_handshakes == 1 end)
         listener:close()
         assert.is_false(served)
         assert.is_nil(stream)

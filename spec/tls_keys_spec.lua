@@ -2,6 +2,7 @@
 -- not read the answers, is not read from until it does.
 
 local certificates = require("spec.support.certificates")
+local expect = require("spec.support.expect")
 local ffi = require("ffi")
 
 ffi.cdef [[
@@ -32,17 +33,6 @@ local function is_read(fd)
   return left[0] == 0
 end
 
--- Turns of the loop until step() returns something true.
-local function await(step)
-  return assert(weir.deadline(T, function()
-    while true do
-      local result = step()
-      if result then return result end
-      assert(weir.sleep(0))
-    end
-  end))
-end
-
 describe("a peer that asks for ever new keys", function()
   local context, ssl, fd, stream
 
@@ -57,7 +47,7 @@ describe("a peer that asks for ever new keys", function()
     C.SSL_set_connect_state(ssl)
     local started
     stream:start_tls(server, function(done) started = done end)
-    await(function() return C.SSL_do_handshake(ssl) == 1 and started end)
+    expect.soon(function() return C.SSL_do_handshake(ssl) == 1 and started end)
   end)
 
   after_each(function()
@@ -71,7 +61,7 @@ describe("a peer that asks for ever new keys", function()
     local got
     stream:read_bytes(1, function(data) got = data end)
     local unread = 0
-    await(function()
+    expect.soon(function()
       unread = is_read(fd) and 0 or unread + 1
       for _ = 1, unread == 0 and 100 or 0 do
         C.SSL_key_update(ssl, REQUESTED)
@@ -85,13 +75,13 @@ describe("a peer that asks for ever new keys", function()
     assert.is_nil(got)
     local data = ffi.new("char[1]")
     assert.equal(1, C.SSL_write(ssl, "x", 1))
-    await(function()
+    expect.soon(function()
       C.SSL_read(ssl, data, 1)
       return got
     end)
     assert.equal("x", got)
     stream:write("y")
-    await(function() return C.SSL_read(ssl, data, 1) == 1 end)
+    expect.soon(function() return C.SSL_read(ssl, data, 1) == 1 end)
     assert.equal("y", ffi.string(data, 1))
   end)
 end)

@@ -3,6 +3,7 @@
 -- happened in which order.
 
 local ffi = require "ffi"
+local expect = require "spec.support.expect"
 
 ffi.cdef "int setsockopt(int, int, int, const void *, unsigned);"
 
@@ -65,7 +66,7 @@ function Run:arrive()
   self.a:write("data")
   self.a:flush(PATIENCE)
   if self.cell.read == "unsatisfiable" then
-    while self.b:buffered() < 4 do weir.sleep(0) end
+    expect.soon(function() return self.b:buffered() >= 4 end)
   elseif self.cell.read == "satisfiable" then
     self.b:unread(self.b:read_bytes(4, PATIENCE))
   end

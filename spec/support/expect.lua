@@ -21,4 +21,13 @@ function M.raises(pattern, f)
   assert.is_truthy(message:match("^[^\n]-([^/\n]*):%d+: ") == file, message)
 end
 
+--- Turns of the loop until condition() is true; an error after ten seconds.
+function M.soon(condition)
+  local limit = weir.now() + 10
+  while not condition() do
+    assert(weir.now() < limit, "it did not come to that in ten seconds")
+    assert(weir.sleep(0))
+  end
+end
+
 return M

@@ -46,12 +46,4 @@ function M.client_hello(tls)
   return assert(hello:get({ timeout = 10 }))
 end
 
---- Turns of the loop until condition() is true; an error after five seconds.
-function M.wait(condition)
-  weir.deadline(5, function()
-    while not condition() do assert(weir.sleep(0.001)) end
-  end)
-  assert(condition(), "it did not come to that in five seconds")
-end
-
 return M
