@@ -1,3 +1,5 @@
+local expect = require("spec.support.expect")
+
 local function code_of(...)
   return (select(3, ...))
 end
@@ -39,7 +41,7 @@ describe("a channel without capacity", function()
     local ok, message = pcall(channel.put, channel, nil)
     assert.is_false(ok)
     assert.matches("nil cannot be put", message)
-    assert.has_error(function() channel:put() end)
+    expect.raises("channel put: nil cannot be put", function() channel:put() end)
   end)
 end)
 
@@ -64,7 +66,7 @@ describe("a channel with capacity", function()
 
   it("is a whole number", function()
     for _, wrong in ipairs({ -1, 1.5, "x", 0 / 0, {} }) do
-      assert.has_error(function() weir.channel(wrong) end)
+      expect.raises("channel: a whole number, 0 or more, or math.huge expected", function() weir.channel(wrong) end)
     end
   end)
 end)

@@ -458,6 +458,14 @@ describe("connect, source", function()
     end
   end)
 
+  it("that is the address itself reaches nobody, not itself", function()
+    local listener = echo("127.0.0.1:0")
+    local address = listener:address()
+    listener:close()
+    assert.equal("connect " .. address .. ": Connection refused",
+      fails("ECONNREFUSED", weir.connect(address, { source = address, connect_timeout = T })))
+  end)
+
   it("says when it cannot be bound", function()
     local listener = echo("127.0.0.1:0")
     local address = listener:address()

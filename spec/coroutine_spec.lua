@@ -1,4 +1,6 @@
 -- `call` must raise, and its message matches all of the patterns.
+local expect = require("spec.support.expect")
+
 local function refused(call, ...)
   local ok, message = call()
   assert.is_false(ok)
@@ -164,8 +166,8 @@ describe("coroutines of a script", function()
     local ok, message = coroutine.resume(co)
     assert.is_false(ok)
     assert.equal("cannot resume dead coroutine", message)
-    assert.has_error(function() coroutine.resume(print) end)
-    assert.has_error(function() coroutine.wrap(1) end)
+    expect.raises("bad argument #1 to 'resume' %(coroutine expected%)", function() coroutine.resume(print) end)
+    expect.raises("bad argument #1 to 'wrap' %(function expected", function() coroutine.wrap(1) end)
     local thread
     thread = coroutine.create(function() return coroutine.running(), coroutine.isyieldable() end)
     assert.same({ true, thread, true }, { coroutine.resume(thread) })

@@ -1,5 +1,6 @@
 -- The faults are what specs of streams run over: they must happen.
 
+local expect = require("spec.support.expect")
 local faults = require "weir.faults"
 
 describe("faults", function()
@@ -79,6 +80,6 @@ describe("faults", function()
     local ok, message = pcall(faults.wrap, weir.stream(), {})
     assert.is_false(ok)
     assert.matches("an open stream expected", message)
-    assert.has_error(function() faults.wrap(a, { chaos = true }) end)
+    expect.raises("unknown option 'chaos' %(known: join", function() faults.wrap(a, { chaos = true }) end)
   end)
 end)

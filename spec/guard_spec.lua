@@ -1,3 +1,5 @@
+local expect = require("spec.support.expect")
+
 -- An on_error that puts what it gets into a channel.
 local function catcher()
   local caught = weir.channel(math.huge)
@@ -142,7 +144,8 @@ describe("guard", function()
   it("refuses what are not two functions", function()
     assert.has_error(function() weir.guard(print) end,
       "guard: two functions expected, on_error and f, got function and nil")
-    assert.has_error(function() weir.guard(nil, print) end)
+    expect.raises("guard: two functions expected, on_error and f, got nil and function",
+      function() weir.guard(nil, print) end)
   end)
 end)
 

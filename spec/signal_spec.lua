@@ -1,3 +1,4 @@
+local expect = require("spec.support.expect")
 local weir_binary = require("spec.support.weir")
 
 -- Tells itself at once, so that nothing depends on when a signal arrives.
@@ -57,10 +58,10 @@ describe("signal", function()
     assert.is_false(ok)
     assert.matches("unknown signal 'NOSUCH' %(known: .*HUP.*TERM", message)
     assert.has_error(function() weir.signal("KILL", print) end, "signal: KILL cannot be handled")
-    assert.has_error(function() weir.signal("STOP", print) end)
-    assert.has_error(function() weir.signal("INT\0", print) end)
-    assert.has_error(function() weir.signal("TERM") end)
-    assert.has_error(function() weir.signal(15, print) end)
+    expect.raises("signal: STOP cannot be handled", function() weir.signal("STOP", print) end)
+    expect.raises("signal: unknown signal 'INT", function() weir.signal("INT\0", print) end)
+    expect.raises("bad argument #2 to 'signal' %(function expected", function() weir.signal("TERM") end)
+    expect.raises("signal: unknown signal '15'", function() weir.signal(15, print) end)
   end)
 
   it("does not keep the host", function()

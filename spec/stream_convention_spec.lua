@@ -1,5 +1,6 @@
 -- The one calling convention (§1, R1 to R3), for every operation of a stream.
 local ffi = require "ffi"
+local expect = require("spec.support.expect")
 local transports = require "spec.support.transports"
 local weir_binary = require "spec.support.weir"
 
@@ -194,7 +195,7 @@ transports.each("an operation", function(pair)
     weir.spawn(function() order:put(b:read_until("\n", SOON)) end)
     weir.sleep(0)
     assert.is_true(b:reading())
-    assert.has_error(function() b:read_bytes(1) end)
+    expect.raises("already reading %(read_", function() b:read_bytes(1) end)
     assert.is_true(b:write("from b\n"))
     assert.equal("from b\n", a:read_until("\n", SOON))
     a:write("from a\n")

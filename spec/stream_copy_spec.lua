@@ -1,3 +1,4 @@
+local expect = require("spec.support.expect")
 local transports = require "spec.support.transports"
 
 -- source → from, copied to → sink.
@@ -270,10 +271,12 @@ transports.each("copy_to", function(pair)
   it("raises for wrong arguments, consuming nothing", function()
     source:write("abc")
     assert.equal("a", from:read_bytes(1))
-    assert.has_error(function() from:copy_to() end)
-    assert.has_error(function() from:copy_to("x") end)
-    assert.has_error(function() from:copy_to(to, { length = -1 }) end)
-    assert.has_error(function() from:copy_to(to, { length = 1.5 }) end)
+    expect.raises("bad argument #1 to 'copy_to' %(weir.stream expected, got no value%)", function() from:copy_to() end)
+    expect.raises("bad argument #1 to 'copy_to' %(weir.stream expected, got string%)", function() from:copy_to("x") end)
+    expect.raises("bad option 'length' %(a whole number, 0 or more, expected, got %-1%)",
+      function() from:copy_to(to, { length = -1 }) end)
+    expect.raises("bad option 'length' %(a whole number, 0 or more, expected, got 1.5%)",
+      function() from:copy_to(to, { length = 1.5 }) end)
     local ok, message = pcall(from.copy_to, from, to, { size = 1 })
     assert.is_false(ok)
     assert.matches("unknown option 'size' %(known: length, timeout%)", message)

@@ -1,3 +1,5 @@
+local expect = require("spec.support.expect")
+
 local function code_of(...)
   return (select(3, ...))
 end
@@ -23,8 +25,8 @@ describe("a spawned task", function()
   end)
 
   it("is refused where no function is given", function()
-    assert.has_error(function() weir.spawn() end)
-    assert.has_error(function() weir.spawn("print") end)
+    expect.raises("bad argument #1 to 'spawn' %(function expected", function() weir.spawn() end)
+    expect.raises("bad argument #1 to 'spawn' %(function expected", function() weir.spawn("print") end)
   end)
 
   it("says what state it is in", function()
@@ -114,8 +116,9 @@ describe("join", function()
     assert.matches("cannot wait for itself", (select(2, task:join())))
     assert.has_error(function() task:join({ tiemout = 1 }) end,
       "join: unknown option 'tiemout' (known: timeout)")
-    assert.has_error(function() task:join({ timeout = -1 }) end)
-    assert.has_error(function() task:join(1) end)
+    expect.raises("bad option 'timeout' %(seconds, 0 or more, expected, got %-1%)",
+      function() task:join({ timeout = -1 }) end)
+    expect.raises("options %(a table%) or callback expected", function() task:join(1) end)
   end)
 end)
 
@@ -340,9 +343,9 @@ describe("any", function()
     local task = weir.spawn(function() return "x" end)
     weir.any({ task, task }, function(...) told:put({ ... }) end)
     assert.same({ task, "x" }, told:get({ timeout = 5 }))
-    assert.has_error(function() weir.any({}) end)
+    expect.raises("at least one task expected", function() weir.any({}) end)
     assert.has_error(function() weir.any({ 1 }) end, "any: tasks expected, got number at 1")
-    assert.has_error(function() weir.any(task) end)
+    expect.raises("table expected, got userdata", function() weir.any(task) end)
   end)
 end)
 

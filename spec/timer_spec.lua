@@ -1,3 +1,5 @@
+local expect = require("spec.support.expect")
+
 describe("sleep", function()
   it("gives true, and never sleeps less than asked", function()
     for _, seconds in ipairs({ 0, 0.0001, 0.001, 0.0123 }) do
@@ -28,9 +30,9 @@ describe("sleep", function()
 
   it("refuses what is no time", function()
     for _, wrong in ipairs({ -1, 0 / 0, "soon", {} }) do
-      assert.has_error(function() weir.sleep(wrong) end)
+      expect.raises("bad argument #1 to 'sleep' %(seconds, 0 or more, expected", function() weir.sleep(wrong) end)
     end
-    assert.has_error(function() weir.sleep() end)
+    expect.raises("bad argument #1 to 'sleep' %(seconds, 0 or more, expected", function() weir.sleep() end)
     assert.has_error(function() weir.sleep(0, { timeout = 1 }) end,
       "sleep: unknown option 'timeout' (known: none)")
   end)
@@ -89,10 +91,10 @@ describe("after", function()
   end)
 
   it("refuses what is no time and no function", function()
-    assert.has_error(function() weir.after(-1, print) end)
-    assert.has_error(function() weir.after(0 / 0, print) end)
-    assert.has_error(function() weir.after(1) end)
-    assert.has_error(function() weir.after(1, "f") end)
+    expect.raises("bad argument #1 to 'after' %(seconds, 0 or more, expected", function() weir.after(-1, print) end)
+    expect.raises("bad argument #1 to 'after' %(seconds, 0 or more, expected", function() weir.after(0 / 0, print) end)
+    expect.raises("bad argument #2 to 'after' %(function expected", function() weir.after(1) end)
+    expect.raises("bad argument #2 to 'after' %(function expected", function() weir.after(1, "f") end)
   end)
 end)
 
@@ -164,8 +166,8 @@ describe("every", function()
   end)
 
   it("refuses 0 seconds", function()
-    assert.has_error(function() weir.every(0, print) end)
-    assert.has_error(function() weir.every(-1, print) end)
+    expect.raises("bad argument #1 to 'every' %(more than 0 seconds expected", function() weir.every(0, print) end)
+    expect.raises("bad argument #1 to 'every' %(seconds, 0 or more, expected", function() weir.every(-1, print) end)
   end)
 end)
 
@@ -183,7 +185,7 @@ describe("defer", function()
     order[#order + 1] = 0
     done:get({ timeout = 5 })
     assert.same({ 0, 1, 2, 3 }, order)
-    assert.has_error(function() weir.defer() end)
+    expect.raises("bad argument #1 to 'defer' %(function expected", function() weir.defer() end)
   end)
 end)
 

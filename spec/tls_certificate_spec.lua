@@ -1,5 +1,6 @@
 -- weir.tls.self_signed and weir.tls.certificates, seen by OpenSSL and GnuTLS.
 
+local expect = require("spec.support.expect")
 local shell = require("spec.support.weir")
 
 local self_signed = weir.tls.self_signed
@@ -226,6 +227,6 @@ describe("weir.tls.certificates", function()
     assert.equal("PEM text: bad end line ETLS", result(pem:sub(1, 300)))
     assert.equal("PEM text: bad base64 decode ETLS", result((pem:gsub("\n(.)", "\n*%1", 1))))
     assert.equal("a: No such file or directory ENOENT", result("a\0b"))
-    assert.has_error(function() weir.tls.certificates({}) end)
+    expect.raises("string expected, got table", function() weir.tls.certificates({}) end)
   end)
 end)

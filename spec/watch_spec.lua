@@ -1,6 +1,8 @@
 -- Descriptors that belong to another library: here the C library's own calls,
 -- through FFI.
 local ffi = require("ffi")
+local expect = require("spec.support.expect")
+
 ffi.cdef [[
 int socketpair(int, int, int, int[2]);
 int pipe(int[2]);
@@ -206,13 +208,14 @@ describe("a watch", function()
 
   it("has no descriptor of weir's own to be asked for, and says what it expects", function()
     for _, wrong in ipairs({ -1, 1.5, "x" }) do
-      assert.has_error(function() weir.watch(wrong, "r", print) end)
+      expect.raises("bad argument #1 to 'watch' %(a whole number, 0 or more, expected",
+        function() weir.watch(wrong, "r", print) end)
     end
-    assert.has_error(function() weir.watch(0, "x", print) end)
-    assert.has_error(function() weir.watch(0, "r") end)
+    expect.raises('"r", "w" or "rw" expected', function() weir.watch(0, "x", print) end)
+    expect.raises("bad argument #3 to 'watch' %(function expected", function() weir.watch(0, "r") end)
     local reader = pipe()
     local handle = weir.watch(reader, "r", print)
-    assert.has_error(function() handle:set("no") end)
+    expect.raises("bad argument #1 to 'set'", function() handle:set("no") end)
     assert.equal(handle, handle:unref())
     assert.equal(handle, handle:ref())
     handle:cancel()

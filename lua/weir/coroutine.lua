@@ -70,6 +70,10 @@ function pass_wrapped(co, ok, ...)
 end
 
 function library.wrap(f)
+  if type(f) ~= "function" then
+    error("bad argument #1 to 'wrap' (function expected, got " .. type(f)
+      .. ")", 2)
+  end
   local co = create(f)
   return function(...)
     if refused[co] then error(refusal(co), 2) end
