@@ -294,6 +294,31 @@ static void test_held(int version)
     close_end(&server);
 }
 
+/* Asked again because the descriptor takes nothing, it reads nothing: what
+ * the peer says meanwhile is still to be read. */
+static void test_shutdown_waits(int version)
+{
+    struct end client, server;
+    open_pair(&client, &server, version);
+    CHECK(shake_hands(&client, &server));
+    while (!client.transport->unsent)
+        send_some(&client);
+    end_output(&client);
+    CHECK(!client.shut);
+    struct iovec vector = {(char *) "late", 4};
+    CHECK(server.transport->class->write(server.transport, &vector, 1) == 4);
+    end_output(&client);
+    char data[100];
+    CHECK(client.transport->class->read(client.transport, data, 100) == 4);
+    for (int i = 0; i < 100 && !(client.shut && server.ended); i++) {
+        receive_some(&server);
+        end_output(&client);
+    }
+    CHECK(client.shut && server.ended);
+    close_end(&client);
+    close_end(&server);
+}
+
 /* Cut off without close_notify: what came can be read, and writing goes on. */
 static void test_truncated(int version)
 {
@@ -331,6 +356,7 @@ int main(void)
         test_cut_handshake(version);
         test_held(version);
         test_truncated(version);
+        test_shutdown_waits(version);
         test_shutdown_early(version);
     }
     test_both_ways(1, true);

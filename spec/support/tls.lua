@@ -11,7 +11,7 @@ local M = {}
 function M.pair(server_tls, client_tls, options)
   local channel = weir.channel()
   local function with(tls)
-    local all = { tls = tls }
+    local all = { tls = tls, timeout = 10 }
     for key, value in pairs(options or {}) do all[key] = value end
     return all
   end
