@@ -141,8 +141,13 @@ local function per_unit(workload, values)
   return workload.unit == "GiB" and figure * 1024 or figure
 end
 
--- Its core was full, and the server's was not.
+-- Its core was full, and the server's was not. Where much is handed over at
+-- once, the server waits for nothing; if it did not fit, sleeping tells.
 local function generator_was_limit(values)
+  if values.batches and values.batches > 0 then
+    return values.torn > values.batches / 2 and
+      values.waits > 8 * values.batches
+  end
   if not values.wall_ns or not values.own_ns or values.own_ns == 0 then
     return false
   end
@@ -150,23 +155,30 @@ local function generator_was_limit(values)
     values.server_ns < 0.9 * values.wall_ns
 end
 
+local function add_round(workload, server, results, notes)
+  local values, message = round(workload, server)
+  local result = results[server.name] or { rounds = {}, limited = 0 }
+  results[server.name] = result
+  if not values then
+    notes[server.name] = "failed: " .. message:gsub("%s+$", "")
+    return
+  end
+  table.insert(result.rounds, per_unit(workload, values))
+  if generator_was_limit(values) then result.limited = result.limited + 1 end
+end
+
+-- Each round begins with another server, so that none always follows the
+-- same one.
 local function run_rounds(workload, servers, notes)
   local results, rounds = {}, workload.rounds or settings.rounds
   if settings.quick and workload.quick_rounds then
     rounds = workload.quick_rounds
   end
-  for _ = 1, rounds do
-    for _, server in ipairs(servers) do
-      local values, message = round(workload, server)
-      local result = results[server.name] or { rounds = {}, limited = 0 }
-      results[server.name] = result
-      if not values then
-        notes[server.name] = "failed: " .. message:gsub("%s+$", "")
-      else
-        table.insert(result.rounds, per_unit(workload, values))
-        if generator_was_limit(values) then
-          result.limited = result.limited + 1
-        end
+  for number = 1, rounds do
+    for i = 1, #servers do
+      local server = servers[(number + i - 2) % #servers + 1]
+      if not notes[server.name] then
+        add_round(workload, server, results, notes)
       end
     end
   end

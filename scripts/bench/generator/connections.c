@@ -37,6 +37,13 @@ static struct link *open_all(const struct workload_options *options,
     return links;
 }
 
+static void close_all(struct link *links, int count)
+{
+    for (int i = 0; i < count; i++)
+        link_finish(&links[i]);
+    free(links);
+}
+
 /* Opens so many, one line each, then closes them all; again and again. */
 void workload_connections(const struct workload_options *options)
 {
@@ -45,10 +52,7 @@ void workload_connections(const struct workload_options *options)
 
     measure_start(&measure, options->pid);
     for (int i = 0; i < options->repeat; i++) {
-        struct link *links = open_all(options, count);
-        for (int j = 0; j < count; j++)
-            link_finish(&links[j]);
-        free(links);
+        close_all(open_all(options, count), count);
         measure_settle(&measure);
     }
     measure_stop(&measure);
@@ -71,12 +75,16 @@ static long resident_at_rest(pid_t server)
     return now;
 }
 
-/* What so many more of them hold, idle, after one line each. The first tenth
- * is not counted: it pays for what all share. */
+/* What so many more of them hold, idle, after one line each. What all share
+ * is there already: a tenth as many have come and gone, and as many again
+ * stay, so that memory that has been used is used again before it counts. */
 void workload_idle(const struct workload_options *options)
 {
     int count = options->connections;
+    struct measure measure = {.server = options->pid};
 
+    close_all(open_all(options, count / 10), count / 10);
+    measure_settle(&measure);
     open_all(options, count / 10);
     long before = resident_at_rest(options->pid);
     open_all(options, count);

@@ -7,11 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "link.h"
-#include "measure.h"
+#include "batch.h"
 #include "workload.h"
 
-enum { CHUNK = 262144, MIB = 1 << 20 };
+enum { CHUNK = 65536, MIB = 1 << 20, WARM_UP = 2 };
 
 static const char *map_file(const char *path, size_t *size)
 {
@@ -52,8 +51,6 @@ static void request(const struct workload_options *options,
                               (unsigned)options->mib);
 
     link_send_all(link, text, (size_t)size);
-    if (options->http)
-        skip_header(link);
 }
 
 static void receive(struct link *link, uint64_t total, const char *file,
@@ -75,21 +72,34 @@ static void receive(struct link *link, uint64_t total, const char *file,
     }
 }
 
+/* The server sends while this end sleeps. */
+static void download(const struct workload_options *options,
+                     struct link *link, struct measure *measure,
+                     const char *file, size_t file_size)
+{
+    uint64_t total = options->mib * MIB;
+
+    batch_expect(link, total);
+    request(options, link);
+    batch_await(link, measure, total);
+    if (options->http)
+        skip_header(link);
+    receive(link, total, file, file_size);
+}
+
 void workload_download(const struct workload_options *options)
 {
     size_t file_size;
     const char *file = map_file(options->file, &file_size);
-    struct measure measure;
+    struct measure measure = {.server = options->pid};
     struct link link;
 
     link_open(&link, options->port);
-    request(options, &link);
-    receive(&link, options->mib * MIB, file, file_size);
+    for (int i = 0; i < WARM_UP; i++)
+        download(options, &link, &measure, file, file_size);
     measure_start(&measure, options->pid);
-    for (int i = 0; i < options->repeat; i++) {
-        request(options, &link);
-        receive(&link, options->mib * MIB, file, file_size);
-    }
+    for (int i = 0; i < options->repeat; i++)
+        download(options, &link, &measure, file, file_size);
     measure_stop(&measure);
     measure_print(&measure, (uint64_t)options->repeat * options->mib);
     link_close(&link);

@@ -19,6 +19,7 @@ static const struct {
     {"proxy", workload_proxy},       {"handshake", workload_handshake},
     {"idle", workload_idle},         {"connections", workload_connections},
     {"start", workload_start},       {"serve", workload_serve},
+    {"network", network_run},
 };
 
 static bool is(const char *key, const char *name)

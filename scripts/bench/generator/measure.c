@@ -46,9 +46,30 @@ static int64_t process_time(pid_t pid)
     return clock_read(clock);
 }
 
+/* How often it slept: its first thread, which is the only one of most. */
+static int64_t process_waits(pid_t pid)
+{
+    char path[64], line[256];
+    int64_t waits = 0;
+
+    if (pid == 0)
+        return 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        fail("no process %d", (int)pid);
+    while (fgets(line, sizeof line, file) &&
+           sscanf(line, "voluntary_ctxt_switches: %" SCNd64, &waits) != 1)
+        continue;
+    fclose(file);
+    return waits;
+}
+
 void measure_start(struct measure *measure, pid_t server)
 {
     measure->server = server;
+    measure->batches = measure->torn = 0;
+    measure->waits = -process_waits(server);
     measure->wall_ns = -measure_now();
     measure->own_ns = -clock_read(CLOCK_PROCESS_CPUTIME_ID);
     measure->server_ns = -process_time(server);
@@ -72,13 +93,16 @@ void measure_stop(struct measure *measure)
     measure->server_ns += process_time(measure->server);
     measure->own_ns += clock_read(CLOCK_PROCESS_CPUTIME_ID);
     measure->wall_ns += measure_now();
+    measure->waits += process_waits(measure->server);
 }
 
 void measure_print(const struct measure *measure, uint64_t units)
 {
     printf("units=%" PRIu64 " server_ns=%" PRId64 " own_ns=%" PRId64
-           " wall_ns=%" PRId64 "\n",
-           units, measure->server_ns, measure->own_ns, measure->wall_ns);
+           " wall_ns=%" PRId64 " waits=%" PRId64 " batches=%" PRId64
+           " torn=%" PRId64 "\n",
+           units, measure->server_ns, measure->own_ns, measure->wall_ns,
+           measure->waits, measure->batches, measure->torn);
 }
 
 long measure_resident(pid_t pid)

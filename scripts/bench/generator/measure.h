@@ -1,5 +1,7 @@
 /* What a round cost: CPU time of the server and of this process, and the
- * time that passed; from the kernel's own accounting, in nanoseconds. */
+ * time that passed; from the kernel's own accounting, in nanoseconds. And how
+ * often the server went to sleep in so many batches, so many of which did not
+ * fit into the socket's buffers (see batch.h). */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
@@ -9,6 +11,7 @@
 struct measure {
     pid_t server;
     int64_t server_ns, own_ns, wall_ns;
+    int64_t waits, batches, torn;
 };
 
 int64_t measure_now(void);

@@ -30,6 +30,22 @@ void message_letters(char *text, size_t size)
     }
 }
 
+/* LuaJIT hashes long strings by four words of them: all of them differ. */
+static void stamp_block(char *block)
+{
+    const size_t places[] = {0, MESSAGE_BLOCK / 4 - 4, MESSAGE_BLOCK / 2 - 4,
+                             MESSAGE_BLOCK - 8};
+
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        message_letters(block + places[i], 8);
+}
+
+void message_stamp(char *data, size_t size)
+{
+    for (size_t at = 0; at + MESSAGE_BLOCK <= size; at += MESSAGE_BLOCK)
+        stamp_block(data + at);
+}
+
 /* PING's inline form: "PING text\r\n" is answered "$59\r\ntext\r\n". */
 static size_t redis_text_size(const struct message_form *form)
 {

@@ -26,4 +26,8 @@ void message_make(const struct message_form *form, char *sent,
 void message_letters(char *text, size_t size);
 uint64_t message_random(void);
 
+/* Makes every 64 KiB of `data` differ from what they were before. */
+enum { MESSAGE_BLOCK = 65536 };
+void message_stamp(char *data, size_t size);
+
 #endif

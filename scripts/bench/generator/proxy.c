@@ -1,59 +1,44 @@
 /* Both ends of a proxy: sends into it, and compares what comes out. */
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "link.h"
-#include "measure.h"
+#include "batch.h"
 #include "workload.h"
 
-enum { CHUNK = 65536, PAYLOAD = 1 << 20 };
+enum {
+    MIB = 1 << 20,
+    BATCH = 2 * MIB, /* what the buffers on the way hold, the last one's too */
+    CHUNK = 65536,
+    WARM_UP = 8      /* batches */
+};
 
-static size_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? (size_t)a : (size_t)b;
-}
-
-static void send_some(struct link *in, const char *payload, uint64_t *sent,
-                      uint64_t total)
-{
-    size_t at = *sent % PAYLOAD;
-
-    *sent += link_send(in, payload + at,
-                       smaller(CHUNK, smaller(PAYLOAD - at, total - *sent)));
-}
-
-static void receive_some(struct link *out, const char *payload,
-                         uint64_t *received)
+static void receive(struct link *out, const char *expected)
 {
     static char chunk[CHUNK];
-    size_t at = *received % PAYLOAD;
-    size_t got = link_receive(out, chunk, smaller(CHUNK, PAYLOAD - at));
 
-    if (memcmp(chunk, payload + at, got) != 0)
-        fail("what comes out of the proxy is not what went in");
-    *received += got;
+    for (size_t have = 0; have < BATCH;) {
+        size_t size = BATCH - have < CHUNK ? BATCH - have : CHUNK;
+        size_t got = link_receive(out, chunk, size);
+
+        if (got == 0)
+            fail("nothing moves for 10 seconds");
+        if (memcmp(chunk, expected + have, got) != 0)
+            fail("what comes out of the proxy is not what went in");
+        have += got;
+    }
 }
 
-/* `total` is a multiple of PAYLOAD. */
-static void pass(struct link *in, struct link *out, const char *payload,
-                 uint64_t total)
+/* The proxy works while this end sleeps. */
+static void pass(struct link *in, struct link *out, struct measure *measure,
+                 char *batch)
 {
-    uint64_t sent = 0, received = 0;
-
-    while (received < total) {
-        struct pollfd polls[] = {
-            {.fd = out->fd, .events = POLLIN},
-            {.fd = sent < total ? in->fd : -1, .events = POLLOUT}};
-        if (poll(polls, 2, 10000) <= 0)
-            fail("nothing moves for 10 seconds");
-        if (polls[1].revents)
-            send_some(in, payload, &sent, total);
-        if (polls[0].revents)
-            receive_some(out, payload, &received);
-    }
+    message_stamp(batch, BATCH);
+    batch_expect(out, BATCH);
+    batch_send(in, measure, batch, BATCH);
+    batch_await(out, measure, BATCH);
+    receive(out, batch);
 }
 
 static int accept_upstream(int port)
@@ -73,23 +58,24 @@ static int accept_upstream(int port)
 void workload_proxy(const struct workload_options *options)
 {
     int listener = accept_upstream(options->upstream);
-    char *payload = malloc(PAYLOAD);
-    struct measure measure;
+    uint64_t batches = options->mib * MIB / BATCH;
+    struct measure measure = {.server = options->pid};
+    char *batch = malloc(BATCH);
     struct link in, out;
 
-    if (!payload)
+    if (!batch)
         fail("out of memory");
-    message_letters(payload, PAYLOAD);
+    message_letters(batch, BATCH);
     link_open(&in, options->port);
     link_adopt(&out, accept(listener, NULL, NULL));
-    link_unblock(&in);
-    link_unblock(&out);
-    pass(&in, &out, payload, 16 * PAYLOAD);
+    for (int i = 0; i < WARM_UP; i++)
+        pass(&in, &out, &measure, batch);
     measure_start(&measure, options->pid);
-    pass(&in, &out, payload, options->mib * PAYLOAD);
+    for (uint64_t i = 0; i < batches; i++)
+        pass(&in, &out, &measure, batch);
     measure_stop(&measure);
-    measure_print(&measure, options->mib);
+    measure_print(&measure, batches * BATCH / MIB);
     link_close(&in);
     link_close(&out);
-    free(payload);
+    free(batch);
 }

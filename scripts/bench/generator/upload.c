@@ -4,63 +4,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "link.h"
-#include "measure.h"
+#include "batch.h"
 #include "workload.h"
 
 enum {
-    BLOCK = 65536,
-    BLOCKS = 256, /* the server answers each so many */
-    TAIL = 64,    /* with the last bytes of the last one */
-    MIB = 1 << 20
+    MIB = 1 << 20,
+    BATCH = 4 * MIB, /* the server answers each so many bytes */
+    TAIL = 64,       /* with the last ones */
+    WARM_UP = 8      /* batches */
 };
 
-/* LuaJIT hashes long strings by four words of them: all of them differ. */
-static void stamp_block(char *block)
-{
-    const size_t places[] = {0, BLOCK / 4 - 4, BLOCK / 2 - 4, BLOCK - 8};
-
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        message_letters(block + places[i], 8);
-}
-
-static void send_blocks(struct link *link, char *blocks)
+static void send_blocks(struct link *link, struct measure *measure,
+                        char *blocks)
 {
     char tail[TAIL];
-    char *block = blocks;
 
-    for (int i = 0; i < BLOCKS; i++) {
-        block = blocks + (size_t)(i % 16) * BLOCK;
-        stamp_block(block);
-        link_send_all(link, block, BLOCK);
-    }
+    message_stamp(blocks, BATCH);
+    batch_send(link, measure, blocks, BATCH);
     link_receive_all(link, tail, TAIL);
-    if (memcmp(tail, block + BLOCK - TAIL, TAIL) != 0)
+    if (memcmp(tail, blocks + BATCH - TAIL, TAIL) != 0)
         fail("the server's blocks are not the ones sent");
 }
 
 void workload_upload(const struct workload_options *options)
 {
-    char *blocks = malloc(MIB);
-    struct measure measure;
+    uint64_t batches = options->mib * MIB / BATCH;
+    struct measure measure = {.server = options->pid};
+    char *blocks = malloc(BATCH);
     struct link link;
 
     if (!blocks)
         fail("out of memory");
-    message_letters(blocks, MIB);
+    message_letters(blocks, BATCH);
     link_open(&link, options->port);
-    send_blocks(&link, blocks);
+    for (int i = 0; i < WARM_UP; i++)
+        send_blocks(&link, &measure, blocks);
     measure_start(&measure, options->pid);
-    for (uint64_t i = 0; i < options->mib / 16; i++)
-        send_blocks(&link, blocks);
+    for (uint64_t i = 0; i < batches; i++)
+        send_blocks(&link, &measure, blocks);
     measure_stop(&measure);
-    measure_print(&measure, options->mib / 16 * 16);
+    measure_print(&measure, batches * BATCH / MIB);
     link_close(&link);
     free(blocks);
 }
 
 /* Letters, with a CR alone here and there, up to CR LF at the end. */
-static void read_once(struct link *link, char *text, size_t size)
+static void read_once(struct link *link, struct measure *measure, char *text,
+                      size_t size)
 {
     char expected[32 + TAIL], answer[32 + TAIL];
     int prefix = sprintf(expected, "%zu ", size);
@@ -68,7 +58,7 @@ static void read_once(struct link *link, char *text, size_t size)
     message_letters(text, 64);
     message_letters(text + size - TAIL, TAIL - 2);
     memcpy(expected + prefix, text + size - TAIL, TAIL);
-    link_send_all(link, text, size);
+    batch_send(link, measure, text, size);
     link_receive_all(link, answer, (size_t)prefix + TAIL);
     if (memcmp(answer, expected, (size_t)prefix + TAIL) != 0)
         fail("the server found something else");
@@ -77,8 +67,8 @@ static void read_once(struct link *link, char *text, size_t size)
 void workload_until(const struct workload_options *options)
 {
     size_t size = options->mib * MIB + 2;
+    struct measure measure = {.server = options->pid};
     char *text = malloc(size);
-    struct measure measure;
     struct link link;
 
     if (!text)
@@ -88,10 +78,11 @@ void workload_until(const struct workload_options *options)
         text[at] = '\r';
     memcpy(text + size - 2, "\r\n", 2);
     link_open(&link, options->port);
-    read_once(&link, text, size);
+    for (int i = 0; i < 2; i++)
+        read_once(&link, &measure, text, size);
     measure_start(&measure, options->pid);
     for (int i = 0; i < options->repeat; i++)
-        read_once(&link, text, size);
+        read_once(&link, &measure, text, size);
     measure_stop(&measure);
     measure_print(&measure, (uint64_t)options->repeat);
     link_close(&link);

@@ -23,7 +23,7 @@ struct workload_options {
     int upstream;       /* port where the proxy's connection comes in */
     bool resume;        /* TLS sessions */
     struct message_form form;
-    char **command;     /* start-up: what to run */
+    char **command;     /* start-up, network: what to run */
 };
 
 void workload_echo(const struct workload_options *options);
@@ -36,5 +36,8 @@ void workload_idle(const struct workload_options *options);
 void workload_connections(const struct workload_options *options);
 void workload_start(const struct workload_options *options);
 void workload_serve(const struct workload_options *options);
+
+/* Sets up the network namespace, and becomes the command. */
+void network_run(const struct workload_options *options);
 
 #endif
