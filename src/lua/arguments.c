@@ -171,7 +171,6 @@ double options_seconds(lua_State *L, int index, const char *key,
     return value;
 }
 
-/* Doubles hold whole numbers exactly up to 2^53. */
 static bool whole(double value, uint64_t least, uint64_t most, uint64_t *out)
 {
     if (!(value >= (double) least && value <= (double) most))

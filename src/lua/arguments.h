@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Doubles hold whole numbers exactly up to 2^53: the most that is asked for. */
+#define WHOLE_MOST ((uint64_t) 1 << 53)
+
 /* Raise at the script's line: the first one below the C function that is
  * neither in C nor in weir's own Lua. So what Lua code of weir calls blames its
  * caller, and a tail call in a pcall still has a line. */

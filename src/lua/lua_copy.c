@@ -7,8 +7,6 @@
 #include "lua/arguments.h"
 #include "lua/lua_stream.h"
 
-#define MOST ((uint64_t) 1 << 53)
-
 /* The other stream's userdata, in an operation's slot. */
 enum { OTHER };
 
@@ -85,7 +83,8 @@ static int copy_to(lua_State *L)
     struct copy result;
     struct call call;
     call_parse(L, &call, 3, known, "copy_to");
-    uint64_t length = options_whole(L, call.options, "length", 0, MOST, MOST);
+    uint64_t length =
+        options_whole(L, call.options, "length", 0, WHOLE_MOST, WHOLE_MOST);
     lua_stream_check_idle(L, box);
     int refused = call_refused(L, &call);
     if (refused)

@@ -6,8 +6,6 @@
 #include "lua/arguments.h"
 #include "lua/lua_stream.h"
 
-#define MOST ((uint64_t) 1 << 53)
-
 /* faults.wrap(stream, options) → stream: an open one, from here on with the
  * faults that io/faults.h describes. */
 static int faults_wrap(lua_State *L)
@@ -18,10 +16,10 @@ static int faults_wrap(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     options_check(L, 2, known, "faults.wrap");
     struct faults_options options = {
-        .seed = options_whole(L, 2, "seed", 0, MOST, 0),
-        .most = options_whole(L, 2, "most", 0, MOST, 0),
+        .seed = options_whole(L, 2, "seed", 0, WHOLE_MOST, 0),
+        .most = options_whole(L, 2, "most", 0, WHOLE_MOST, 0),
         .wait = (unsigned) options_whole(L, 2, "wait", 0, 1000000, 0),
-        .reset_after = options_whole(L, 2, "reset_after", 0, MOST, 0),
+        .reset_after = options_whole(L, 2, "reset_after", 0, WHOLE_MOST, 0),
         .join = options_boolean(L, 2, "join", false),
     };
     struct stream *stream = box->stream;

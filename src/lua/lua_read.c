@@ -8,7 +8,6 @@
 #include "lua/lua_pattern.h"
 #include "lua/lua_stream.h"
 
-#define MOST ((uint64_t) 1 << 53)
 #define REGEX_MAX 65536 /* bytes, unless `max` is given (R5) */
 
 static void cancel_read(struct operation *op)
@@ -130,8 +129,9 @@ static void begin(lua_State *L, struct lua_stream *box, int index,
 {
     call_parse(L, call, index, known, name);
     lua_stream_check_idle(L, box);
-    match->max = options_whole(L, call->options, "max", 0, MOST, MOST);
-    match->max_given = match->max != MOST;
+    match->max =
+        options_whole(L, call->options, "max", 0, WHOLE_MOST, WHOLE_MOST);
+    match->max_given = match->max != WHOLE_MOST;
     if (!match->max_given)
         match->max = box->stream->kind->options.max_buffer_size;
 }
@@ -174,7 +174,7 @@ static int read_bytes(lua_State *L)
     struct match match = {.kind = MATCH_COUNT};
     struct lua_stream *box = lua_stream_check(L, 1);
     struct call call;
-    match.count = argument_whole(L, 2, 0, MOST);
+    match.count = argument_whole(L, 2, 0, WHOLE_MOST);
     begin(L, box, 3, &call, "read_bytes", bytes_known, &match);
     if (options_boolean(L, call.options, "partial", false) && match.count > 0) {
         match.kind = MATCH_ANY;
@@ -263,10 +263,11 @@ static int read_into(lua_State *L)
     static const char *const known[] = {"offset", "partial", "timeout", NULL};
     struct lua_stream *box = lua_stream_check(L, 1);
     struct call call;
-    uint64_t size = argument_whole(L, 3, 0, MOST);
+    uint64_t size = argument_whole(L, 3, 0, WHOLE_MOST);
     call_parse(L, &call, 4, known, "read_into");
     lua_stream_check_idle(L, box);
-    uint64_t offset = options_whole(L, call.options, "offset", 0, MOST, 0);
+    uint64_t offset =
+        options_whole(L, call.options, "offset", 0, WHOLE_MOST, 0);
     bool partial = options_boolean(L, call.options, "partial", false);
     void *memory = memory_at(L, 2, offset, size);
     int refused = call_refused(L, &call);
@@ -299,7 +300,7 @@ static int check_lines(lua_State *L)
     if (!argument_options(L, 3))
         return 0;
     options_check(L, 3, max_known, "lines");
-    options_whole(L, 3, "max", 0, MOST, 0);
+    options_whole(L, 3, "max", 0, WHOLE_MOST, 0);
     options_seconds(L, 3, "timeout", 0);
     return 0;
 }
@@ -312,7 +313,7 @@ static int stream_peek(lua_State *L)
     struct stream *stream = lua_stream_check(L, 1)->stream;
     size_t length = buffer_length(&stream->input);
     if (!lua_isnoneornil(L, 2)) {
-        uint64_t most = argument_whole(L, 2, 0, MOST);
+        uint64_t most = argument_whole(L, 2, 0, WHOLE_MOST);
         length = most < length ? (size_t) most : length;
     }
     lua_pushlstring(L, length > 0 ? buffer_data(&stream->input) : "", length);

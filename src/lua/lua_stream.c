@@ -233,8 +233,6 @@ static int stream_set_close_callback(lua_State *L)
 
 /* --- options -------------------------------------------------------------- */
 
-#define MOST ((uint64_t) 1 << 53)
-
 /* What is read becomes a Lua string, and of one with 2 GiB LuaJIT raises an
  * error, which nobody catches outside of Lua code. */
 #define LONGEST ((size_t) 0x7fff0000)
@@ -246,18 +244,18 @@ void lua_stream_options(lua_State *L, int index,
     stream_default_options(stream);
     options->timeout = options_seconds(L, index, "timeout", -1);
     options->connect_timeout = options_seconds(L, index, "connect_timeout", -1);
-    stream->max_buffer_size = options_whole(L, index, "max_buffer_size", 1,
-                                            MOST, stream->max_buffer_size);
-    stream->read_chunk_size = options_whole(L, index, "read_chunk_size", 1,
-                                            MOST, stream->read_chunk_size);
+    stream->max_buffer_size = options_whole(
+        L, index, "max_buffer_size", 1, WHOLE_MOST, stream->max_buffer_size);
+    stream->read_chunk_size = options_whole(
+        L, index, "read_chunk_size", 1, WHOLE_MOST, stream->read_chunk_size);
     if (stream->max_buffer_size > LONGEST)
         stream->max_buffer_size = LONGEST;
     if (stream->read_chunk_size > stream->max_buffer_size)
         stream->read_chunk_size = stream->max_buffer_size;
     stream->max_write_buffer_size =
-        options_whole(L, index, "max_write_buffer_size", 1, MOST, 0);
-    stream->high_water =
-        options_whole(L, index, "high_water", 1, MOST, stream->high_water);
+        options_whole(L, index, "max_write_buffer_size", 1, WHOLE_MOST, 0);
+    stream->high_water = options_whole(L, index, "high_water", 1, WHOLE_MOST,
+                                       stream->high_water);
     if (options_string(L, index, "source", NULL))
         lua_pop(L, 1);
     stream->half_open = options_boolean(L, index, "half_open", false);

@@ -14,7 +14,6 @@
 
 #define LONG_PIECE 4096 /* bytes: not copied from here on */
 #define DEEPEST 64      /* lists within lists */
-#define MOST ((uint64_t) 1 << 53)
 
 /* --- waiting -------------------------------------------------------------- */
 
@@ -172,9 +171,10 @@ static int write_value(lua_State *L, struct stream *stream, uint64_t size)
 static void cdata_to_string(lua_State *L, int index, const struct call *call)
 {
     enum { CDATA = 10 }; /* LuaJIT's own type */
-    uint64_t length = options_whole(L, call->options, "length", 0, MOST, MOST);
+    uint64_t length =
+        options_whole(L, call->options, "length", 0, WHOLE_MOST, WHOLE_MOST);
     if (lua_type(L, index) != CDATA) {
-        if (length != MOST)
+        if (length != WHOLE_MOST)
             call_error(L, "write: 'length' is for FFI memory, got %s",
                        luaL_typename(L, index));
         return;
@@ -183,9 +183,9 @@ static void cdata_to_string(lua_State *L, int index, const struct call *call)
     lua_getfield(L, -1, "bytes_of");
     lua_remove(L, -2);
     lua_pushvalue(L, index);
-    if (length != MOST)
+    if (length != WHOLE_MOST)
         lua_pushnumber(L, (lua_Number) length);
-    lua_call(L, length != MOST ? 2 : 1, 1);
+    lua_call(L, length != WHOLE_MOST ? 2 : 1, 1);
     lua_replace(L, index);
 }
 
@@ -310,8 +310,8 @@ static int open_file(lua_State *L, int index)
     return fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-/* Can `*length` bytes (MOST: all) at `offset` be sent? Then 0, and how many
- * they are. */
+/* Can `*length` bytes (WHOLE_MOST: all) at `offset` be sent? Then 0, and how
+ * many they are. */
 static int check_file(int fd, uint64_t offset, uint64_t *length,
                       const char **words)
 {
@@ -327,11 +327,11 @@ static int check_file(int fd, uint64_t offset, uint64_t *length,
     }
     uint64_t size = (uint64_t) status.st_size;
     uint64_t rest = size > offset ? size - offset : 0;
-    if (*length != MOST && *length > rest) {
+    if (*length != WHOLE_MOST && *length > rest) {
         *words = "it ends before 'offset' + 'length'";
         return EINVAL;
     }
-    if (*length == MOST)
+    if (*length == WHOLE_MOST)
         *length = rest;
     return 0;
 }
@@ -349,8 +349,10 @@ static int stream_send_file(lua_State *L)
     if (lua_type(L, 2) == LUA_TNUMBER)
         argument_fd(L, 2);
     call_parse(L, &call, 3, known, "send_file");
-    uint64_t offset = options_whole(L, call.options, "offset", 0, MOST, 0);
-    uint64_t length = options_whole(L, call.options, "length", 0, MOST, MOST);
+    uint64_t offset =
+        options_whole(L, call.options, "offset", 0, WHOLE_MOST, 0);
+    uint64_t length =
+        options_whole(L, call.options, "length", 0, WHOLE_MOST, WHOLE_MOST);
     call.stream = stream;
     const char *path = lua_type(L, 2) == LUA_TSTRING
                            ? lua_tostring(L, 2)
