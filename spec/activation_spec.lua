@@ -63,4 +63,13 @@ describe("listen_fds", function()
     assert.equal("0\t0\n", (run({ "-e", script, env = { LISTEN_PID = "1", LISTEN_FDS = "1" } })))
     assert.equal("0\t0\n", (run({ "-e", script, env = { LISTEN_PID = "x", LISTEN_FDS = "" } })))
   end)
+
+  it("is empty where the count cannot be one", function()
+    local command = "LISTEN_PID=$$ LISTEN_FDS=$1 exec $0 -e 'print(#weir.listen_fds())'"
+    for _, count in ipairs({ "9223372036854775807", "2147483645", "-1", "1e3", "" }) do
+      local process = assert(weir.process({ "sh", "-c", command, binary, count }))
+      assert.equal("0\n", process.stdout:read_until_close({ timeout = 10 }))
+      assert.same({ "exit", 0 }, { process:wait({ timeout = 10 }) })
+    end
+  end)
 end)

@@ -4,10 +4,12 @@
  * LISTEN_FDS how many there are, from descriptor 3 on, LISTEN_FDNAMES what
  * they are called, with colons between. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "io/net.h"
 #include "lua/modules.h"
 
@@ -17,7 +19,7 @@ enum { FIRST = 3 };
  * process's own children. */
 static struct {
     bool read;
-    long count;
+    int count;
     char *names;
 } sockets;
 
@@ -39,12 +41,11 @@ static void read_environment(void)
         return;
     long count = number_of("LISTEN_FDS");
     const char *names = getenv("LISTEN_FDNAMES");
-    for (int fd = FIRST; fd < FIRST + count; fd++) {
-        if (net_set_cloexec(fd))
-            break;
+    if (count > INT_MAX - FIRST)
+        count = 0;
+    while (sockets.count < count && net_set_cloexec(FIRST + sockets.count) == 0)
         sockets.count++;
-    }
-    sockets.names = names ? strdup(names) : NULL;
+    sockets.names = names ? memory_copy(names, strlen(names)) : NULL;
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
