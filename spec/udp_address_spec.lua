@@ -180,6 +180,8 @@ describe("udp addresses", function()
       assert.matches("send " .. address .. ": ", message, 1, true)
       fails("EINVAL", client:connect(address))
     end
+    assert.equal("send fd:3: host:port, [IPv6]:port or unix:/path expected",
+      fails("EINVAL", client:send("x", "fd:3")))
     client:close()
     assert.equal("udp example.com:9: the IP address of an interface expected",
       fails("EINVAL", weir.udp("example.com:9")))

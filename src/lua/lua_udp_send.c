@@ -140,7 +140,7 @@ static const char *parse(struct order *order, size_t size)
     if (!net_parse(&order->target, order->address, size, &expected))
         return expected;
     if (order->target.kind == TARGET_FD || order->target.tls)
-        return "host:port, [IPv6]:port or unix:/path";
+        return "host:port, [IPv6]:port or unix:/path expected";
     if (order->target.kind == TARGET_HOST && !order->target.host[0])
         return "a host is missing before the ':'";
     return NULL;
