@@ -158,24 +158,19 @@ static int readline_recall(lua_State *L)
     return 0;
 }
 
-/* One candidate at a time, as readline wants them: from the list that the
- * completer returned, which is on top of the stack. */
+/* One candidate at a time, as readline wants them, the first one for `state` 0:
+ * from the list that the completer returned, which is on top of the stack. */
 static char *next_candidate(const char *text, int state)
 {
-    (void) text;
+    static int number;
     lua_State *L = editor.L;
-    lua_rawgeti(L, -1, state + 1);
+    (void) text;
+    number = state == 0 ? 1 : number + 1;
+    lua_rawgeti(L, -1, number);
     const char *candidate = lua_tostring(L, -1);
     char *copy = candidate ? strdup(candidate) : NULL;
     lua_pop(L, 1);
     return copy;
-}
-
-static char *numbered_candidate(const char *text, int state)
-{
-    static int number;
-    number = state == 0 ? 0 : number + 1;
-    return next_candidate(text, number);
 }
 
 static char **complete(const char *text, int start, int end)
@@ -189,7 +184,7 @@ static char **complete(const char *text, int start, int end)
     lua_getfield(L, LUA_REGISTRYINDEX, "weir.readline.completer");
     lua_pushstring(L, text);
     if (lua_pcall(L, 1, 1, 0) == 0 && lua_istable(L, -1))
-        matches = lib.rl_completion_matches(text, numbered_candidate);
+        matches = lib.rl_completion_matches(text, next_candidate);
     lua_pop(L, 1);
     return matches;
 }
