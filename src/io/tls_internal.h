@@ -1,6 +1,6 @@
-/* What the files of TLS share with each other and nobody else: tls.c (the
- * transport), tls_bio.c (its bytes), tls_context.c, tls_session.c,
- * tls_peer.c. OpenSSL's types are only named here. */
+/* What the files of TLS share with each other and nobody else: those of
+ * contexts (tls_context.c, _cache, _store, _session) and those of connections
+ * (tls.c, _bio, _peer, _info). OpenSSL's types are only named here. */
 #ifndef WEIR_TLS_INTERNAL_H
 #define WEIR_TLS_INTERNAL_H
 

@@ -1,3 +1,4 @@
+/* require "weir.interrupt": SIGINT as an error, for the REPL. Not public. */
 #ifndef WEIR_LUA_INTERRUPT_H
 #define WEIR_LUA_INTERRUPT_H
 

@@ -1,3 +1,4 @@
+/* require "weir.readline": line editing for the REPL. Not public. */
 #ifndef WEIR_LUA_READLINE_H
 #define WEIR_LUA_READLINE_H
 

@@ -1,3 +1,4 @@
+/* What others need of weir.signal. */
 #ifndef WEIR_LUA_SIGNAL_H
 #define WEIR_LUA_SIGNAL_H
 

@@ -1,3 +1,4 @@
+/* What others need of weir.stdout. */
 #ifndef WEIR_LUA_STDIO_H
 #define WEIR_LUA_STDIO_H
 

@@ -1,3 +1,4 @@
+/* What others need of the timers. */
 #ifndef WEIR_LUA_TIMER_H
 #define WEIR_LUA_TIMER_H
 

@@ -2,7 +2,7 @@
 #include "event/trace.h"
 #include "lua/arguments.h"
 #include "lua/modules.h"
-#include "lua/task_internal.h"
+#include "lua/task.h"
 
 /* weir.trace([on]) → was it on? */
 static int weir_trace(lua_State *L)

@@ -1,5 +1,6 @@
-/* What task.c, thread.c, operation.c, context.c, report.c and lua_task.c share
- * with each other and nobody else. */
+/* What the files that make up tasks share: task.c, thread.c, operation.c,
+ * context.c, scheduler.c, collector.c, report.c, lua_task.c and their like. A
+ * binding needs it only if it looks at tasks, or reports something itself. */
 #ifndef WEIR_TASK_INTERNAL_H
 #define WEIR_TASK_INTERNAL_H
 
