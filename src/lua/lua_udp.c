@@ -1,4 +1,5 @@
-/* weir.udp: datagram sockets. Sending is in lua_udp_send.c. */
+/* weir.udp: datagram sockets. What they do is in lua_udp_receive.c and
+ * lua_udp_send.c. */
 #include "lua/lua_udp.h"
 
 #include <errno.h>
@@ -6,10 +7,8 @@
 #include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "io/net.h"
 #include "lua/arguments.h"
 #include "lua/modules.h"
@@ -41,111 +40,6 @@ struct operation *lua_udp_wait(struct lua_udp *box, lua_State *L,
         operation_unref(op, true);
     return op;
 }
-
-/* --- receiving ------------------------------------------------------------ */
-
-/* "on 127.0.0.1:53", "from 127.0.0.1:53" if it is connected to that. */
-static void describe_receive(const struct lua_udp *box, char *text, size_t size)
-{
-    char address[NET_TEXT];
-    bool connected = lua_udp_address(box, true, address)[0] != '\0';
-    if (!connected)
-        lua_udp_address(box, false, address);
-    snprintf(text, size, "%s%s",
-             !address[0] ? ""
-             : connected ? "from "
-                         : "on ",
-             address);
-}
-
-static void describe(struct operation *op, char *text, size_t size)
-{
-    describe_receive(op->object, text, size);
-}
-
-static void cancel(struct operation *op)
-{
-    struct lua_udp *box = op->object;
-    box->receive = NULL;
-    datagram_cancel_receive(box->datagram);
-}
-
-static const struct operation_class receive_class = {
-    .name = "receive", .cancel = cancel, .describe = describe};
-
-/* Pushes the datagram, and from whom it is. Collecting garbage meanwhile may
- * release the socket: its struct is there until the turn ends. */
-static int push_packet(lua_State *L, struct datagram *datagram)
-{
-    char from[NET_TEXT];
-    lua_pushlstring(L, datagram->loop->scratch, datagram->packet.size);
-    datagram_taken(datagram);
-    net_format(&datagram->packet.from, from, sizeof from);
-    if (from[0])
-        lua_pushstring(L, from);
-    else
-        lua_pushnil(L);
-    return 2;
-}
-
-/* To be freed. */
-static char *receive_message(const struct lua_udp *box, int error)
-{
-    const struct datagram *datagram = box->datagram;
-    char target[NET_TEXT + 8];
-    describe_receive(box, target, sizeof target);
-    const char *space = target[0] ? " " : "";
-    if (error == EMSGSIZE)
-        return memory_format(
-            "receive%s%s: a datagram of %zu bytes, max %zu, was cut", space,
-            target, datagram->packet.length, datagram->max);
-    return memory_format("receive%s%s: %s", space, target, error_text(error));
-}
-
-static void received(struct datagram *datagram, int error)
-{
-    struct lua_udp *box = datagram->owner;
-    struct operation *op = box->receive;
-    box->receive = NULL;
-    if (error) {
-        char *message = receive_message(box, error);
-        operation_fail(op, error, message);
-        free(message);
-        return;
-    }
-    operation_finish(op, push_packet(operation_results(op), datagram));
-}
-
-/* socket:receive([options], [callback]) → data, from */
-static int udp_receive_method(lua_State *L)
-{
-    static const char *const known[] = {"max", "timeout", NULL};
-    struct lua_udp *box = lua_udp_check(L, 1);
-    struct datagram *datagram = box->datagram;
-    struct call call;
-    call_parse(L, &call, 2, known, "receive");
-    uint64_t max =
-        options_whole(L, call.options, "max", 1, LOOP_SCRATCH, LOOP_SCRATCH);
-    if (box->receive)
-        return call_error(L, "receive: already receiving");
-    int refused = call_refused(L, &call);
-    if (refused)
-        return refused;
-    int error = datagram_receive(datagram, (size_t) max);
-    if (error == 0)
-        return call_return(L, &call, push_packet(L, datagram));
-    if (error != DATAGRAM_WAIT) {
-        char *message = receive_message(box, error);
-        lua_pushstring(L, message);
-        free(message);
-        return call_fail(L, &call, error, lua_tostring(L, -1));
-    }
-    box->receive = lua_udp_wait(box, L, &call, &receive_class);
-    box->receive->object = box;
-    return call_suspend(L, &call, 1);
-}
-
-/* --- the socket ----------------------------------------------------------- */
 
 static int udp_close(lua_State *L)
 {
@@ -404,14 +298,13 @@ static int weir_udp(lua_State *L)
     if (!box->datagram)
         return open_failed(L, text, error, words);
     box->datagram->owner = box;
-    box->datagram->received = received;
+    box->datagram->received = lua_udp_received;
     return 1;
 }
 
 void lua_udp_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"receive", udp_receive_method},
         {"close", udp_close},
         {"closed", udp_closed},
         {"local_address", udp_local_address},
@@ -432,6 +325,7 @@ void lua_udp_open(lua_State *L)
     lua_type_new(L, UDP_TYPE, methods, metamethods);
     luaL_getmetatable(L, UDP_TYPE);
     lua_getfield(L, -1, "__index");
+    lua_udp_receive_methods(L);
     lua_udp_send_methods(L);
     lua_pop(L, 2);
     lua_pushcfunction(L, weir_udp);

@@ -1,4 +1,4 @@
-/* The userdata of a datagram socket, for the two files that make up its Lua
+/* The userdata of a datagram socket, for the three files that make up its Lua
  * surface. */
 #ifndef WEIR_LUA_UDP_H
 #define WEIR_LUA_UDP_H
@@ -29,6 +29,11 @@ char *lua_udp_address(const struct lua_udp *box, bool peer, char *text);
 struct operation *lua_udp_wait(struct lua_udp *box, lua_State *L,
                                struct call *call,
                                const struct operation_class *class);
+
+/* lua_udp_receive.c: receive, for the table on top of the stack; and what the
+ * datagram calls when the pending one ends. */
+void lua_udp_receive_methods(lua_State *L);
+void lua_udp_received(struct datagram *datagram, int error);
 
 /* lua_udp_send.c: send and connect, for the table on top of the stack. */
 void lua_udp_send_methods(lua_State *L);
