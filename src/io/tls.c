@@ -95,6 +95,8 @@ static ssize_t starved(struct tls *tls)
  * that comes before the handshake is done is no end: nobody was verified. */
 static ssize_t answer_of(struct tls *tls, int result)
 {
+    if (tls->starved) /* asking takes OpenSSL five hundred instructions */
+        return starved(tls);
     switch (SSL_get_error(tls->ssl, result)) {
     case SSL_ERROR_NONE:
     case SSL_ERROR_ZERO_RETURN:
@@ -319,8 +321,8 @@ static ssize_t tls_shutdown(struct transport *transport)
     if (tls->established && !tls->broken &&
         !(SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN)) {
         begin(tls, 0);
-        SSL_shutdown(tls->ssl);
-        clear_errors();
+        if (SSL_shutdown(tls->ssl) < 0)
+            ERR_clear_error();
         end(tls);
         transport->drained = drained && !transport->held;
     }
@@ -346,7 +348,6 @@ static void tls_free(struct transport *transport)
 {
     struct tls *tls = tls_of(transport);
     SSL_free(tls->ssl);
-    clear_errors();
     tls_context_release(tls->context);
     buffer_free(&tls->input);
     buffer_free(&tls->output);
@@ -383,7 +384,6 @@ static struct tls *make(struct tls_context *context, int fd, bool server,
     tls->context = tls_context_retain(context);
     tls->server = server;
     tls->ssl = tls_made(SSL_new(context->ctx));
-    SSL_set_app_data(tls->ssl, tls);
     BIO *bio = tls_bio_new(tls);
     SSL_set_bio(tls->ssl, bio, bio);
     buffer_append(&tls->input, peer->read, peer->read_size);

@@ -10,7 +10,7 @@
  * either as the end of both directions: it is told to try again later, and
  * tls.c looks at tls->eof, ->read_error and ->write_error. */
 #include <errno.h>
-#include <openssl/bio.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +97,7 @@ static int bio_read(BIO *bio, char *data, int size)
     struct tls *tls = BIO_get_data(bio);
     size_t wanted = size > 0 ? (size_t) size : 0;
     BIO_clear_retry_flags(bio);
+    tls->starved = false;
     size_t there = buffer_length(&tls->input);
     if (there > 0) {
         wanted = wanted < there ? wanted : there;
@@ -106,6 +107,7 @@ static int bio_read(BIO *bio, char *data, int size)
     }
     if (received.start == received.end && !receive(tls, wanted)) {
         BIO_set_retry_read(bio);
+        tls->starved = true;
         return -1;
     }
     there = received.end - received.start;
@@ -217,6 +219,11 @@ static BIO_METHOD *method(void)
     return made;
 }
 
+struct tls *tls_of_ssl(const SSL *ssl)
+{
+    return BIO_get_data(SSL_get_rbio(ssl));
+}
+
 BIO *tls_bio_new(struct tls *tls)
 {
     BIO *bio = tls_made(BIO_new(method()));
@@ -228,6 +235,7 @@ BIO *tls_bio_new(struct tls *tls)
 void tls_bio_begin(struct tls *tls, size_t limit)
 {
     tls->limit = limit;
+    tls->starved = false;
     received.start = received.end = gathered.length = 0;
 }
 

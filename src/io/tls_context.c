@@ -221,7 +221,7 @@ static char *hello_name(SSL *ssl)
 
 static int on_client_hello(SSL *ssl, int *alert, void *owner)
 {
-    struct tls *tls = SSL_get_app_data(ssl);
+    struct tls *tls = tls_of_ssl(ssl);
     (void) owner;
     if (tls->question == TLS_REFUSED) {
         *alert = SSL_AD_UNRECOGNIZED_NAME;
@@ -237,7 +237,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *owner)
 
 static void write_keys(const SSL *ssl, const char *line)
 {
-    const struct tls *tls = SSL_get_app_data(ssl);
+    const struct tls *tls = tls_of_ssl(ssl);
     char *text = memory_format("%s\n", line);
     size_t length = strlen(text);
     /* One call, so that several hosts may share the file; a full disk must

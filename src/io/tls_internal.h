@@ -78,16 +78,18 @@ struct tls {
     bool server;
     bool socketless; /* the descriptor is no socket */
     bool established;
-    bool eof;    /* the descriptor ended */
-    bool broken; /* OpenSSL failed: nothing more can be asked of it */
+    bool starved; /* OpenSSL asked for more than there is */
+    bool eof;     /* the descriptor ended */
+    bool broken;  /* OpenSSL failed: nothing more can be asked of it */
 };
 
 /* What OpenSSL made; where it could not, there is no memory left. */
 void *tls_made(void *object);
 /* The same of a call that says whether it was done. */
 void tls_must(int done);
-/* A BIO for `tls`. */
+/* A BIO for `tls`; and back from what uses it, for callbacks. */
 struct bio_st *tls_bio_new(struct tls *tls);
+struct tls *tls_of_ssl(const struct ssl_st *ssl);
 /* Every use of tls->ssl is between these two. Reading may ask the descriptor
  * for what `limit` bytes need. The end keeps what is left of the records
  * read. */

@@ -66,7 +66,7 @@ static int on_verify(int accepted, X509_STORE_CTX *store)
 {
     SSL *ssl =
         X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    struct tls *tls = SSL_get_app_data(ssl);
+    struct tls *tls = tls_of_ssl(ssl);
     if (!accepted && !tls->verify_words)
         tls->verify_words = tls_verify_message(store);
     return accepted;

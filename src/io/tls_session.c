@@ -20,7 +20,7 @@ static void forget(struct tls_context *context, int index)
 /* The reference that OpenSSL gave becomes the context's if it is kept. */
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
-    struct tls *tls = SSL_get_app_data(ssl);
+    struct tls *tls = tls_of_ssl(ssl);
     struct tls_context *context = tls->context;
     if (tls->server || !tls->session_key)
         return 0;
