@@ -177,15 +177,26 @@ static void stream_opened(struct stream *stream)
     stream_settle(stream);
 }
 
+static void open_plain(struct stream *stream, int fd)
+{
+    stream->transport = &stream->plain;
+    if (stream->shared)
+        plain_init_shared(&stream->plain, fd);
+    else if (stream->counted)
+        plain_init_socket(
+            &stream->plain, fd,
+            stream->kind->options.listener->address.as.any.sa_family);
+    else
+        plain_init(&stream->plain, fd);
+}
+
 void stream_open(struct stream *stream, int fd, struct transport *transport)
 {
     stream->shared = standard_is(fd);
-    if (transport) {
+    if (transport)
         stream->transport = transport;
-    } else {
-        (stream->shared ? plain_init_shared : plain_init)(&stream->plain, fd);
-        stream->transport = &stream->plain;
-    }
+    else
+        open_plain(stream, fd);
     trace_opened(stream, fd);
     if (!stream->nodelay || stream->keepalive) {
         net_set_nodelay(fd, stream->nodelay);

@@ -274,6 +274,13 @@ static const struct transport_class shared_classes[KINDS] = {
     [PLAIN_FILE] = CLASS("file", plain_read, plain_write, NULL),
 };
 
+static enum kind kind_of_socket(int family)
+{
+    if (family == AF_INET || family == AF_INET6)
+        return TCP;
+    return family == AF_UNIX ? UNIX : SOCKET;
+}
+
 static enum kind kind_of(int fd)
 {
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
@@ -281,21 +288,16 @@ static enum kind kind_of(int fd)
     struct stat info;
     if (fd < 0)
         return TCP; /* what an unconnected stream becomes, mostly */
-    if (getsockname(fd, (struct sockaddr *) &address, &length) == 0) {
-        int family = address.ss_family;
-        if (family == AF_INET || family == AF_INET6)
-            return TCP;
-        return family == AF_UNIX ? UNIX : SOCKET;
-    }
+    if (getsockname(fd, (struct sockaddr *) &address, &length) == 0)
+        return kind_of_socket(address.ss_family);
     if (fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode))
         return PIPE;
     return isatty(fd) ? TTY : PLAIN_FILE;
 }
 
-static void init(struct transport *transport, int fd,
+static void init(struct transport *transport, int fd, enum kind kind,
                  const struct transport_class *set)
 {
-    enum kind kind = kind_of(fd);
     memset(transport, 0, sizeof *transport);
     transport->class = &set[kind];
     transport->fd = fd;
@@ -304,10 +306,15 @@ static void init(struct transport *transport, int fd,
 
 void plain_init(struct transport *transport, int fd)
 {
-    init(transport, fd, classes);
+    init(transport, fd, kind_of(fd), classes);
+}
+
+void plain_init_socket(struct transport *transport, int fd, int family)
+{
+    init(transport, fd, kind_of_socket(family), classes);
 }
 
 void plain_init_shared(struct transport *transport, int fd)
 {
-    init(transport, fd, shared_classes);
+    init(transport, fd, kind_of(fd), shared_classes);
 }
