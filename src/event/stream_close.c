@@ -39,6 +39,15 @@ static void stream_end(struct stream *stream, int error, const char *reason)
     stream->ending = false;
 }
 
+/* It could not be closed at once. */
+static void linger_on(struct stream *stream, double seconds)
+{
+    if (stream->phase == STREAM_DRAINING && seconds > STREAM_DRAIN)
+        seconds = STREAM_DRAIN;
+    if (stream->phase != STREAM_CLOSED)
+        stream_start_linger(stream, seconds);
+}
+
 static void stream_close_for(struct stream *stream, int error,
                              const char *reason, double linger)
 {
@@ -49,9 +58,9 @@ static void stream_close_for(struct stream *stream, int error,
     if (stream->phase == STREAM_CLOSED) {
         stream_finish(stream);
     } else {
-        stream_start_linger(stream, linger);
         if (!stream_write_waits(stream))
             stream_flush(stream);
+        linger_on(stream, linger);
         stream_settle(stream);
     }
     stream_release(stream);
@@ -142,7 +151,7 @@ static void drain_begin(struct stream *stream)
     }
     bool socket = net_local_address(fd, &address);
     bool local = socket && address.as.any.sa_family == AF_UNIX;
-    if (socket)
+    if (socket && (local || stream->transport != &stream->plain))
         shutdown(fd, local ? SHUT_RDWR : SHUT_WR);
     if (local)
         (void) drain(stream);
@@ -154,9 +163,11 @@ static void drain_begin(struct stream *stream)
     /* What the transport has of them is discarded, too: nothing is there
      * without the descriptor any more. */
     stream->transport->held = false;
-    double left = stream_linger_left(stream);
-    stream_start_linger(stream, left < STREAM_DRAIN ? left : STREAM_DRAIN);
-    stream_drain_step(stream);
+    stream_cut_linger(stream, STREAM_DRAIN);
+    if (stream->transport->drained)
+        stream_arm(stream, &stream->reader, IO_WANT_READ);
+    else
+        stream_drain_step(stream);
 }
 
 void stream_close_step(struct stream *stream)
@@ -171,8 +182,12 @@ void stream_close_step(struct stream *stream)
         return;
     ssize_t answer = IO_END;
     bool plain = stream->transport == &stream->plain;
-    if (!stream->shut_done && !stream->output_error &&
-        !(plain && stream->shared)) /* others go on with it */
+    bool ends = !stream->shut_done && !stream->output_error &&
+                !(plain && stream->shared); /* others go on with it */
+    /* Of what was accepted nobody else has a copy: close(2) ends it, too. */
+    if (ends && plain && stream->peer_ended && stream->counted)
+        trace_output_ended(stream);
+    else if (ends)
         answer = stream_end_side(stream);
     if (answer == IO_WANT_READ || answer == IO_WANT_WRITE)
         stream_arm_writer(stream, answer);

@@ -19,8 +19,8 @@ void stream_arm(struct stream *stream, ev_io *watcher, ssize_t answer);
 void stream_arm_writer(struct stream *stream, ssize_t answer);
 void stream_stop_writer(struct stream *stream);
 void stream_start_linger(struct stream *stream, double seconds);
-/* Seconds left of that. */
-double stream_linger_left(const struct stream *stream);
+/* No more than `seconds` of that, if it was started. */
+void stream_cut_linger(struct stream *stream, double seconds);
 /* None of them is needed for now. */
 void stream_drop_waits(struct stream *stream);
 

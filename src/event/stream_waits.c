@@ -50,11 +50,12 @@ void stream_start_linger(struct stream *stream, double seconds)
     loop_start_timer(stream_loop(stream), linger, seconds);
 }
 
-double stream_linger_left(const struct stream *stream)
+void stream_cut_linger(struct stream *stream, double seconds)
 {
-    if (!stream->waits || !ev_is_active(&stream->waits->linger))
-        return STREAM_LINGER;
-    return ev_timer_remaining(stream_loop(stream)->ev, &stream->waits->linger);
+    struct stream_waits *waits = stream->waits;
+    if (waits && ev_is_active(&waits->linger) &&
+        ev_timer_remaining(stream_loop(stream)->ev, &waits->linger) > seconds)
+        stream_start_linger(stream, seconds);
 }
 
 void stream_drop_waits(struct stream *stream)
