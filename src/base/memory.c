@@ -32,6 +32,22 @@ char *memory_copy(const void *data, size_t size)
     return copy;
 }
 
+char *memory_join(const char *first, ...)
+{
+    va_list strings, again;
+    size_t size = 1;
+    va_start(strings, first);
+    va_copy(again, strings);
+    for (const char *next = first; next; next = va_arg(strings, char *))
+        size += strlen(next);
+    va_end(strings);
+    char *text = checked(malloc(size), size), *end = text;
+    for (const char *next = first; next; next = va_arg(again, char *))
+        end = stpcpy(end, next);
+    va_end(again);
+    return text;
+}
+
 /* Most texts are short: then the format is gone through once. */
 char *memory_format(const char *format, ...)
 {

@@ -13,6 +13,10 @@ void *memory_resize(void *block, size_t size);
 /* A copy of `size` bytes, with a zero byte after them. */
 char *memory_copy(const void *data, size_t size);
 
+/* Strings, the last one followed by NULL, in a row: what is needed often, for
+ * printf takes a thousand instructions. */
+char *memory_join(const char *first, ...) __attribute__((sentinel));
+
 /* printf(3) into a fresh string. */
 char *memory_format(const char *format, ...)
     __attribute__((format(printf, 1, 2)));

@@ -162,7 +162,7 @@ static void describe_connect(struct operation *op, char *text, size_t size)
     const struct connecting *connecting = box->rare->connecting;
     char doing[512] = "TLS handshake";
     if (!connecting) {
-        lua_stream_target(box, text, size);
+        lua_stream_operation_target(op, text, size);
         return;
     }
     if (connecting->query)

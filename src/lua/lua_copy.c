@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "event/copy.h"
-#include "io/net.h"
 #include "lua/arguments.h"
 #include "lua/lua_stream.h"
 
@@ -20,10 +19,11 @@ static void cancel_copy(struct operation *op)
 
 static void describe_copy(struct operation *op, char *text, size_t size)
 {
-    char from[NET_TEXT], to[NET_TEXT];
-    lua_stream_target(op->object, from, sizeof from);
-    lua_stream_target(operation_room(op)->slot[OTHER].pointer, to, sizeof to);
-    snprintf(text, size, "from %s to %s", from, to);
+    char from[32], to[32];
+    const struct lua_stream *other = operation_room(op)->slot[OTHER].pointer;
+    snprintf(text, size, "from %s to %s",
+             lua_stream_target(op->object, from, sizeof from),
+             lua_stream_target(other, to, sizeof to));
 }
 
 static const struct operation_class copy_class = {.name = "copy_to",

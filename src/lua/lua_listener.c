@@ -72,12 +72,12 @@ static void start_handshake(lua_State *L, struct lua_listener *box,
 /* A peer that only left is not worth a line. */
 static void report_handshake(struct lua_stream *connection, int error)
 {
-    char target[NET_TEXT];
+    char text[32];
     if (error == ERROR_TRUNCATED || error == ECONNRESET ||
         error == ERROR_CLOSED || error == ECANCELED)
         return;
-    lua_stream_target(connection, target, sizeof target);
-    report_line("weir: TLS handshake with %s: %s", target,
+    report_line("weir: TLS handshake with %s: %s",
+                lua_stream_target(connection, text, sizeof text),
                 stream_reason(connection->stream, error));
 }
 

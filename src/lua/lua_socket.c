@@ -67,8 +67,8 @@ static int set_option(lua_State *L, const char *name, int (*set)(int, bool),
     bool none =
         error == ENOTSOCK || error == EOPNOTSUPP || error == ENOPROTOOPT;
     if (error && !none) {
-        char target[NET_TEXT];
-        lua_stream_target(box, target, sizeof target);
+        char text[32];
+        const char *target = lua_stream_target(box, text, sizeof text);
         lua_pushfstring(L, "%s %s: %s", name, target, error_text(error));
         return push_failure(L, error, lua_tostring(L, -1));
     }

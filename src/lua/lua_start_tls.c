@@ -182,9 +182,9 @@ static void check_start(lua_State *L, const struct lua_stream *box)
 static int refuse_injected(lua_State *L, struct lua_stream *box,
                            struct call *call)
 {
-    char target[200];
+    char text[32];
     size_t length = buffer_length(&box->stream->input);
-    lua_stream_target(box, target, sizeof target);
+    const char *target = lua_stream_target(box, text, sizeof text);
     lua_pushfstring(L,
                     "start_tls %s: %d bytes came in the clear that nobody has "
                     "read: they are not to be trusted",

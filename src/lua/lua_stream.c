@@ -73,8 +73,8 @@ static void stream_over(struct stream *stream, int error)
     box->close_callback = LUA_NOREF;
     int count = 0;
     if (error) {
-        char target[NET_TEXT];
-        lua_stream_target(box, target, sizeof target);
+        char text[32];
+        const char *target = lua_stream_target(box, text, sizeof text);
         lua_pushfstring(L, "%s: %s", target, stream_reason(stream, error));
         lua_pushstring(L, error_code(error));
         count = 2;

@@ -93,8 +93,10 @@ const char *lua_stream_phase(const struct stream *stream);
 void lua_stream_set_fields(lua_State *L, const struct stream *stream);
 /* "stream #3 (tcp 127.0.0.1:80)" */
 void lua_stream_describe(struct stream *stream, char *text, size_t size);
-/* What an operation's message says it was done to: "127.0.0.1:80". */
-void lua_stream_target(struct lua_stream *box, char *text, size_t size);
+/* What an operation's message says it was done to: "127.0.0.1:80". In `text`,
+ * which 32 bytes will do for, or elsewhere. */
+const char *lua_stream_target(const struct lua_stream *box, char *text,
+                              size_t size);
 
 /* "read_until 127.0.0.1:80: Connection reset by peer"; to be freed. */
 char *lua_stream_message(struct lua_stream *box, const char *name, int error);

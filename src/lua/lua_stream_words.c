@@ -6,21 +6,23 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "io/net.h"
 #include "lua/lua_stream.h"
 
-void lua_stream_target(struct lua_stream *box, char *text, size_t size)
+const char *lua_stream_target(const struct lua_stream *box, char *text,
+                              size_t size)
 {
     const char *peer = lua_stream_peer(box);
     if (peer)
-        snprintf(text, size, "%s", peer);
-    else
-        snprintf(text, size, "stream #%u", box->stream->id);
+        return peer;
+    snprintf(text, size, "stream #%u", box->stream->id);
+    return text;
 }
 
 void lua_stream_operation_target(struct operation *op, char *text, size_t size)
 {
-    lua_stream_target(op->object, text, size);
+    const char *target = lua_stream_target(op->object, text, size);
+    if (target != text)
+        snprintf(text, size, "%s", target);
 }
 
 const char *lua_stream_phase(const struct stream *stream)
@@ -68,10 +70,10 @@ static void describe_frame(struct stream *stream, const char *name, char *text,
 
 char *lua_stream_message(struct lua_stream *box, const char *name, int error)
 {
-    char target[NET_TEXT], frame[48];
+    char text[32], frame[48];
     struct stream *stream = box->stream;
     size_t left = buffer_length(&stream->input);
-    lua_stream_target(box, target, sizeof target);
+    const char *target = lua_stream_target(box, text, sizeof text);
     describe_frame(stream, name, frame, sizeof frame);
     if (error == ERROR_EOF && left > 0)
         return memory_format("%s %s: %s (%zu bytes stay in the buffer)", name,
@@ -91,8 +93,8 @@ char *lua_stream_message(struct lua_stream *box, const char *name, int error)
                              "(%zu bytes)%s",
                              name, target,
                              stream->kind->options.max_buffer_size, frame);
-    return memory_format("%s %s: %s", name, target,
-                         stream_reason(stream, error));
+    return memory_join(name, " ", target, ": ", stream_reason(stream, error),
+                       NULL);
 }
 
 int lua_stream_call_fail(lua_State *L, struct call *call,
