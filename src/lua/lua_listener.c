@@ -58,8 +58,6 @@ static void start_handshake(lua_State *L, struct lua_listener *box,
                             struct lua_stream *connection, int fd)
 {
     struct stream *stream = connection->stream;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, box->tls);
-    lua_tls_set(L, connection);
     lua_stream_keep(L, connection, lua_gettop(L));
     lua_pop(L, 1);
     lua_stream_have_rare(connection)->listener = box;

@@ -10,6 +10,7 @@
 #include "io/tls.h"
 #include "lua/arguments.h"
 #include "lua/lua_certificate.h"
+#include "lua/lua_listener.h"
 #include "lua/lua_tls.h"
 
 void lua_tls_set(lua_State *L, struct lua_stream *box)
@@ -19,10 +20,13 @@ void lua_tls_set(lua_State *L, struct lua_stream *box)
     rare->tls = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* A listener keeps the one of its connections as long as one shakes hands. */
 static struct lua_tls *context_of(const struct lua_stream *box)
 {
+    const struct lua_rare *rare = box->rare;
     lua_State *L = task_state();
-    lua_rawgeti(L, LUA_REGISTRYINDEX, box->rare->tls);
+    lua_rawgeti(L, LUA_REGISTRYINDEX,
+                rare->listener ? rare->listener->tls : rare->tls);
     struct lua_tls *tls = lua_touserdata(L, -1);
     lua_pop(L, 1);
     return tls;
