@@ -240,19 +240,20 @@ transports.each("a queue", function(pair, kind)
     assert.equal("EPIPE", (select(3, b:write("x"))))
   end)
 
-  it("moves no more than a budget in a turn, so that others have theirs", function()
-    if not transports.is_plain(kind) then return end
-    local size, turns, finished = 8 * 1024 * 1024, 0, false
-    local writer = a
-    weir.spawn(function() writer:write(("x"):rep(size)) end)
-    local function count()
-      if finished then return end
-      turns = turns + 1
+  if transports.is_plain(kind) then
+    it("moves no more than a budget in a turn, so that others have theirs", function()
+      local size, turns, finished = 8 * 1024 * 1024, 0, false
+      local writer = a
+      weir.spawn(function() writer:write(("x"):rep(size)) end)
+      local function count()
+        if finished then return end
+        turns = turns + 1
+        weir.defer(count)
+      end
       weir.defer(count)
-    end
-    weir.defer(count)
-    assert.equal(size, #b:read_bytes(size, SOON))
-    finished = true
-    assert.is_true(turns >= size / 262144)
-  end)
+      assert.equal(size, #b:read_bytes(size, SOON))
+      finished = true
+      assert.is_true(turns >= size / 262144)
+    end)
+  end
 end)
