@@ -220,11 +220,13 @@ describe("connect, failing", function()
     for _, close in ipairs({ "close", "abort" }) do
       local before = descriptors.settled()
       local stream, codes = weir.stream(), weir.channel(3)
+      stream:set_close_callback(function(_, code) codes:put({ code }) end)
       stream:connect(address, function(_, message) codes:put(message) end)
       stream:read_bytes(1, function(_, _, code) codes:put(code) end)
       stream[close](stream) -- tells the read first
       assert.equal("ECLOSED", codes:get({ timeout = T }))
       assert.equal("connect " .. address .. ": Closed on this side", codes:get({ timeout = T }))
+      assert.same({}, codes:get({ timeout = T }))
       assert(descriptors.settle(before))
     end
     stop()

@@ -32,7 +32,7 @@ transports.each("writing", function(pair)
     for i = 1, 50 do assert.equal(i, order[i]) end
   end)
 
-  it("suspends above high_water until the queue is half empty", function()
+  it("suspends above high_water, again and again, and all of it arrives", function()
     local c, d = pair({ high_water = 65536 })
     local written = 0
     local task = weir.spawn(function()

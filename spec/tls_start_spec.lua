@@ -175,14 +175,16 @@ describe("start_tls", function()
   end)
 
   it("fails when it is closed meanwhile, and so do writes and reads", function()
-    local codes = weir.channel(3)
+    local codes = weir.channel(4)
     local function tell(_, _, code) codes:put(code) end
+    a:set_close_callback(function() codes:put("over") end)
     a:start_tls(client, tell)
     a:write("never sent", tell)
     a:read_bytes(1, tell)
     weir.sleep(0)
     a:close()
     for _ = 1, 3 do assert.equal("ECLOSED", codes:get({ timeout = 5 })) end
+    assert.equal("over", codes:get({ timeout = 5 }))
   end)
 
   it("lets leave what was written before, when it is closed meanwhile", function()

@@ -66,6 +66,13 @@ local plain = { tcp = true, tcp6 = true, unix = true, pair = true }
 --- Are the stream's bytes those of its descriptor?
 function M.is_plain(name) return plain[name] == true end
 
+--- How many bytes of the stream wait to be sent.
+function M.queued(stream)
+  for _, one in ipairs(weir.streams()) do
+    if one.id == stream:id() then return one.queued end
+  end
+end
+
 --- The same pair(options), and a function that aborts all that it made.
 function M.keeping(pair)
   local made = {}
