@@ -14,28 +14,18 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/memory.h"
+#include "io/tls_words.h"
 
 /* RFC 4514's escapes and UTF-8, in the order in which it is written. */
 #define NAME_FLAGS \
     (XN_FLAG_ONELINE & ~(unsigned long) XN_FLAG_SPC_EQ & \
      ~(unsigned long) ASN1_STRFLGS_ESC_MSB)
 
-/* What was printed into `bio`, which is freed. */
-static char *take_text(BIO *bio)
-{
-    char *data = NULL;
-    long size = BIO_get_mem_data(bio, &data);
-    char *text = memory_copy(data ? data : "", size > 0 ? (size_t) size : 0);
-    BIO_free(bio);
-    return text;
-}
-
 static char *name_text(const X509_NAME *name)
 {
     BIO *bio = BIO_new(BIO_s_mem());
     X509_NAME_print_ex(bio, name, 0, NAME_FLAGS);
-    return take_text(bio);
+    return tls_take_text(bio);
 }
 
 char *tls_certificate_subject(X509 *certificate)
@@ -121,7 +111,7 @@ char *tls_certificate_names(X509 *certificate, int most)
     }
     if (list.count > most)
         BIO_printf(list.bio, " and %d more", list.count - most);
-    return take_text(list.bio);
+    return tls_take_text(list.bio);
 }
 
 /* --- visiting ------------------------------------------------------------- */
@@ -223,7 +213,7 @@ static void visit_pem(const struct tls_certificate_visitor *visitor,
 {
     BIO *bio = BIO_new(BIO_s_mem());
     PEM_write_bio_X509(bio, certificate);
-    tell_own(visitor, "pem", take_text(bio));
+    tell_own(visitor, "pem", tls_take_text(bio));
 }
 
 static void visit_alternative(void *context, const char *data, size_t size)

@@ -13,30 +13,12 @@
 #include "base/memory.h"
 #include "io/tls_internal.h"
 
-/* --- faults --------------------------------------------------------------- */
-
-static bool fault(struct tls_fault *to, int error, char *message)
-{
-    to->error = error;
-    to->message = message;
-    return false;
-}
-
 /* "ciphers NONSENSE: no cipher match" */
 static bool openssl_fault(struct tls_fault *to, const char *what,
                           const char *value)
 {
-    return fault(to, ERROR_TLS,
-                 memory_format("%s %s: %s", what, value, tls_reason()));
-}
-
-/* The fault says what was wrong with a file; this says what it was for. */
-static bool name_fault(struct tls_fault *to, const char *what)
-{
-    char *message = memory_format("%s %s", what, to->message);
-    free(to->message);
-    to->message = message;
-    return false;
+    return tls_fault_set(to, ERROR_TLS,
+                         memory_format("%s %s: %s", what, value, tls_reason()));
 }
 
 /* --- certificate and key -------------------------------------------------- */
@@ -64,7 +46,7 @@ static bool load_certificate(struct tls_context *context,
     struct chain chain = {.ctx = context->ctx};
     if (!tls_pem_each_certificate(settings->cert.data, settings->cert.size,
                                   add_to_chain, &chain, to))
-        return name_fault(to, "certificate");
+        return tls_fault_name(to, "certificate");
     if (!chain.failed)
         return true;
     char *name = tls_pem_name(settings->cert.data, settings->cert.size);
@@ -107,9 +89,9 @@ static bool use_key(SSL_CTX *ctx, EVP_PKEY *key, const char *name,
         SSL_CTX_check_private_key(ctx) == 1)
         return true;
     char *certificate = tls_pem_name(settings->cert.data, settings->cert.size);
-    fault(to, ERROR_TLS,
-          memory_format("key %s does not fit certificate %s: %s", name,
-                        certificate, tls_reason()));
+    tls_fault_set(to, ERROR_TLS,
+                  memory_format("key %s does not fit certificate %s: %s", name,
+                                certificate, tls_reason()));
     free(certificate);
     return false;
 }
@@ -122,7 +104,7 @@ static bool load_key(struct tls_context *context,
         settings->key.data ? &settings->key : &settings->cert;
     BIO *bio = tls_pem_open(source->data, source->size, to);
     if (!bio)
-        return name_fault(to, "key");
+        return tls_fault_name(to, "key");
     struct password password = {.text = settings->password};
     EVP_PKEY *key =
         PEM_read_bio_PrivateKey(bio, NULL, give_password, &password);
@@ -132,7 +114,7 @@ static bool load_key(struct tls_context *context,
     if (key)
         done = use_key(context->ctx, key, name, settings, to);
     else
-        fault(to, ERROR_TLS, key_words(name, &password));
+        tls_fault_set(to, ERROR_TLS, key_words(name, &password));
     EVP_PKEY_free(key);
     free(name);
     return done;
@@ -260,8 +242,8 @@ static bool set_keylog(struct tls_context *context,
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0 && settings->keylog) {
         int error = errno;
-        return fault(to, error,
-                     memory_format("keylog %s: %s", path, error_text(error)));
+        return tls_fault_set(
+            to, error, memory_format("keylog %s: %s", path, error_text(error)));
     }
     context->keylog = fd;
     if (fd >= 0)
@@ -276,7 +258,7 @@ static bool set_ocsp(struct tls_context *context,
         return true;
     return tls_ocsp_setup(context->ctx, settings->ocsp, settings->ocsp_response,
                           to) ||
-           name_fault(to, "ocsp_response");
+           tls_fault_name(to, "ocsp_response");
 }
 
 static bool set_session(struct tls_context *context,
@@ -289,9 +271,10 @@ static bool set_session(struct tls_context *context,
     context->session =
         d2i_SSL_SESSION(NULL, &data, (long) settings->session.size);
     ERR_clear_error();
-    return context->session || fault(to, ERROR_TLS,
-                                     memory_format("session: not one that "
-                                                   "tls_info() gave"));
+    return context->session ||
+           tls_fault_set(to, ERROR_TLS,
+                         memory_format("session: not one that "
+                                       "tls_info() gave"));
 }
 
 /* --- making ----------------------------------------------------------------
@@ -342,7 +325,8 @@ struct tls_context *tls_context_make(const struct tls_settings *settings,
     context->ctx = SSL_CTX_new(TLS_method());
     /* Such as a configuration file of OpenSSL's that it does not like. */
     if (!context->ctx)
-        fault(to, ERROR_TLS, memory_format("OpenSSL: %s", tls_reason()));
+        tls_fault_set(to, ERROR_TLS,
+                      memory_format("OpenSSL: %s", tls_reason()));
     else if (fill(context, settings, to))
         return context;
     tls_context_release(context);

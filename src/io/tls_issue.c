@@ -13,21 +13,19 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "io/tls_words.h"
 
 /* Where it is refused, `fault` says why. */
 static bool refuse(struct tls_fault *fault, const char *what, const char *why)
 {
-    fault->error = EINVAL;
-    fault->message = memory_format("%s: %s", what, why);
-    return false;
+    return tls_fault_set(fault, EINVAL, memory_format("%s: %s", what, why));
 }
 
 /* What OpenSSL did not do. */
 static bool failed(struct tls_fault *fault, const char *what)
 {
-    fault->error = ERROR_TLS;
-    fault->message = memory_format("%s: %s", what, tls_reason());
-    return false;
+    return tls_fault_set(fault, ERROR_TLS,
+                         memory_format("%s: %s", what, tls_reason()));
 }
 
 /* --- the key -------------------------------------------------------------- */
@@ -299,24 +297,15 @@ static bool build(X509 *certificate, EVP_PKEY *key,
     return good;
 }
 
-static char *take_text(BIO *bio)
-{
-    char *data;
-    long size = BIO_get_mem_data(bio, &data);
-    char *text = memory_copy(data, (size_t) size);
-    BIO_free(bio);
-    return text;
-}
-
 static void write_out(X509 *certificate, EVP_PKEY *key, char **certificate_pem,
                       char **key_pem)
 {
     BIO *bio = BIO_new(BIO_s_mem());
     PEM_write_bio_X509(bio, certificate);
-    *certificate_pem = take_text(bio);
+    *certificate_pem = tls_take_text(bio);
     bio = BIO_new(BIO_s_mem());
     PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
-    *key_pem = take_text(bio);
+    *key_pem = tls_take_text(bio);
 }
 
 bool tls_issue(const struct tls_issue *issue, char **certificate_pem,

@@ -7,17 +7,15 @@
 #include <openssl/ocsp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/memory.h"
 #include "io/tls_certificate.h"
 #include "io/tls_staple.h"
+#include "io/tls_words.h"
 
-/* Seconds that clocks may differ; and how old a response may be that does not
- * say how long it is good. */
-#define SKEW 300
+/* Seconds: how old a response may be that does not say how long it is good. */
 #define AGE_MOST (7 * 24 * 60 * 60)
 
 /* What a context has. */
@@ -68,44 +66,38 @@ const char *tls_ocsp_fault(SSL *ssl)
 
 /* --- words ---------------------------------------------------------------- */
 
-static void time_text(const ASN1_GENERALIZEDTIME *time, char *text, size_t size)
+/* "OCSP: WORDS TIME REST"; to be freed. */
+static char *dated(const char *words, const ASN1_GENERALIZEDTIME *time,
+                   const char *rest)
 {
-    struct tm parts;
-    if (ASN1_TIME_to_tm(time, &parts))
-        strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &parts);
-    else
-        snprintf(text, size, "a time that cannot be read");
+    char *text = tls_time_text(time);
+    char *message = memory_format("OCSP: %s %s%s", words, text, rest);
+    free(text);
+    return message;
 }
 
 static char *out_of_date(const ASN1_GENERALIZEDTIME *from,
                          const ASN1_GENERALIZEDTIME *until)
 {
-    char text[64];
-    time_t now = time(NULL) + SKEW;
-    if (ASN1_TIME_cmp_time_t(from, now) > 0) {
-        time_text(from, text, sizeof text);
-        return memory_format("OCSP: response is valid from %s only", text);
-    }
-    if (until) {
-        time_text(until, text, sizeof text);
-        return memory_format("OCSP: response was valid until %s", text);
-    }
-    time_text(from, text, sizeof text);
-    return memory_format("OCSP: response is too old, of %s", text);
+    if (ASN1_TIME_cmp_time_t(from, time(NULL) + TLS_STAPLE_SKEW) > 0)
+        return dated("response is valid from", from, " only");
+    if (until)
+        return dated("response was valid until", until, "");
+    return dated("response is too old, of", from, "");
 }
 
 static char *not_good(int status, int reason,
                       const ASN1_GENERALIZEDTIME *revoked, X509 *certificate)
 {
-    char text[64];
     char *subject = tls_certificate_subject(certificate);
     char *words;
     if (status == V_OCSP_CERTSTATUS_REVOKED) {
-        time_text(revoked, text, sizeof text);
+        char *when = tls_time_text(revoked);
         words = memory_format("OCSP: certificate was revoked on %s%s%s: %s",
-                              text, reason < 0 ? "" : ", ",
+                              when, reason < 0 ? "" : ", ",
                               reason < 0 ? "" : OCSP_crl_reason_str(reason),
                               subject);
+        free(when);
     } else {
         words = memory_format(
             "OCSP: the responder does not know the certificate %s", subject);
@@ -144,7 +136,8 @@ static char *check_status(OCSP_BASICRESP *basic, X509 *certificate,
     int reason = -1;
     int status =
         OCSP_single_get0_status(single, &reason, &revoked, &from, &until);
-    if (!OCSP_check_validity(from, until, SKEW, until ? -1 : AGE_MOST))
+    if (!OCSP_check_validity(from, until, TLS_STAPLE_SKEW,
+                             until ? -1 : AGE_MOST))
         return out_of_date(from, until);
     if (status != V_OCSP_CERTSTATUS_GOOD)
         return not_good(status, reason, revoked, certificate);

@@ -13,18 +13,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-const char *tls_reason(void)
-{
-    unsigned long error = ERR_get_error();
-    const char *reason = NULL;
-    if (error && ERR_SYSTEM_ERROR(error))
-        reason = strerror(ERR_GET_REASON(error));
-    else if (error)
-        reason = ERR_reason_error_string(error);
-    ERR_clear_error();
-    return reason ? reason : "unknown reason";
-}
-
 /* What has several lines is no path either, and must not get into a message
  * of one line. */
 static bool is_text(const char *source, size_t size)
@@ -54,8 +42,7 @@ static void fail(struct tls_fault *fault, int error, const char *source,
                  size_t size, const char *words)
 {
     char *name = tls_pem_name(source, size);
-    fault->error = error;
-    fault->message = memory_format("%s: %s", name, words);
+    tls_fault_set(fault, error, memory_format("%s: %s", name, words));
     free(name);
 }
 

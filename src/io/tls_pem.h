@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "io/tls_fault.h"
+
 struct bio_st;
 struct x509_st;
 struct evp_pkey_st;
@@ -12,13 +14,6 @@ struct evp_pkey_st;
 struct tls_text {
     const char *data; /* NULL: not given */
     size_t size;
-};
-
-/* What may be wrong with it: 0, an errno or ERROR_TLS, and words for it that
- * name the file; to be freed. */
-struct tls_fault {
-    int error;
-    char *message;
 };
 
 /* "/etc/key.pem", or "PEM text"; to be freed. */
@@ -40,9 +35,7 @@ struct x509_st *tls_pem_certificate(const char *source, size_t size,
 struct evp_pkey_st *tls_pem_key(const char *source, size_t size,
                                 struct tls_fault *fault);
 
-/* Why OpenSSL failed last, in its words; empties its error queue. */
-const char *tls_reason(void);
-/* The same, after an attempt to read a private key. */
+/* tls_reason, after an attempt to read a private key. */
 const char *tls_key_reason(void);
 
 #endif

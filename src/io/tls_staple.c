@@ -15,9 +15,6 @@
 /* What a response may have at most; real ones have one or two KiB. */
 #define SIZE_MOST ((size_t) 262144)
 
-/* Seconds that clocks may differ. */
-#define SKEW 300
-
 struct tls_staple {
     char *path;
     X509 *about;
@@ -30,9 +27,7 @@ struct tls_staple {
 static bool fail(struct tls_fault *fault, int error, const char *path,
                  const char *words)
 {
-    fault->error = error;
-    fault->message = memory_format("%s: %s", path, words);
-    return false;
+    return tls_fault_set(fault, error, memory_format("%s: %s", path, words));
 }
 
 /* Its bytes, to be freed; NULL with errno. */
@@ -148,7 +143,8 @@ const unsigned char *tls_staple_get(struct tls_staple *staple, size_t *size)
     struct tls_fault fault;
     if (has_changed(staple) && !load(staple, &fault))
         free(fault.message);
-    int valid = OCSP_check_validity(staple->from, staple->until, SKEW, -1);
+    int valid =
+        OCSP_check_validity(staple->from, staple->until, TLS_STAPLE_SKEW, -1);
     ERR_clear_error();
     if (!valid)
         return NULL;

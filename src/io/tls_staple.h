@@ -4,6 +4,8 @@
 
 #include "io/tls_pem.h"
 
+#define TLS_STAPLE_SKEW 300 /* seconds that clocks may differ */
+
 struct tls_staple;
 
 /* It must be about that certificate. NULL: see `fault`. */

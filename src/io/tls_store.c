@@ -61,10 +61,10 @@ static bool add_folder(SSL_CTX *ctx, const char *path, struct tls_fault *to)
     ERR_clear_error();
     if (any)
         return true;
-    to->error = error;
-    to->message = memory_format(
-        "ca %s: %s", path, folder ? "no certificate in it" : error_text(error));
-    return false;
+    return tls_fault_set(
+        to, error,
+        memory_format("ca %s: %s", path,
+                      folder ? "no certificate in it" : error_text(error)));
 }
 
 bool tls_store_load(struct tls_context *context, const struct tls_text *ca,
@@ -79,12 +79,8 @@ bool tls_store_load(struct tls_context *context, const struct tls_text *ca,
                                 X509_V_FLAG_PARTIAL_CHAIN);
     if (is_folder(ca))
         return add_folder(ctx, ca->data, to);
-    if (tls_pem_each_certificate(ca->data, ca->size, add, ctx, to))
-        return true;
-    char *message = memory_format("ca %s", to->message);
-    free(to->message);
-    to->message = message;
-    return false;
+    return tls_pem_each_certificate(ca->data, ca->size, add, ctx, to) ||
+           tls_fault_name(to, "ca");
 }
 
 void tls_context_trust(struct tls_context *context)

@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/memory.h"
 #include "io/tls_certificate.h"
+#include "io/tls_words.h"
 
 /* As many of the names that a certificate is for as fit into a line. */
 #define NAMES_SHOWN 5
@@ -37,12 +37,10 @@ static char *about(X509 *certificate, const char *words, const char *rest)
 static char *about_time(X509 *certificate, const char *words, const char *rest,
                         const ASN1_TIME *time)
 {
-    struct tm parts;
-    char text[64] = "a time that cannot be read";
-    if (ASN1_TIME_to_tm(time, &parts))
-        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
+    char *text = tls_time_text(time);
     char *all = memory_format("%s %s", rest, text);
     char *message = about(certificate, words, all);
+    free(text);
     free(all);
     return message;
 }

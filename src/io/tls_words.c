@@ -1,10 +1,13 @@
 #include "io/tls_words.h"
 
+#include <openssl/asn1.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/memory.h"
 
@@ -72,4 +75,23 @@ char *tls_printable(const char *name)
             used += (size_t) snprintf(text + used, 4, "\\%02X", byte);
     }
     return text;
+}
+
+char *tls_take_text(BIO *bio)
+{
+    char *data = NULL;
+    long size = BIO_get_mem_data(bio, &data);
+    char *text = memory_copy(data ? data : "", size > 0 ? (size_t) size : 0);
+    BIO_free(bio);
+    return text;
+}
+
+char *tls_time_text(const ASN1_TIME *time)
+{
+    struct tm parts;
+    char text[64];
+    if (!ASN1_TIME_to_tm(time, &parts))
+        return memory_format("a time that cannot be read");
+    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
+    return memory_format("%s", text);
 }
