@@ -216,6 +216,18 @@ describe("weir.tls.context", function()
     listener:close()
   end)
 
+  it("notices that a file in a folder has changed", function()
+    local server, client = certificates.both()
+    client.ca = folder .. "/trusted"
+    assert.equal(0, os.execute("mkdir " .. client.ca))
+    write("trusted/ca.pem", certificates.cert)
+    agree(server, client)
+    write("trusted/ca.pem", (weir.tls.self_signed({ subject = "CN=other" })))
+    local listener = weir.listen("127.0.0.1:0", { tls = server }, print)
+    assert.equal("ETLS", (select(3, weir.connect(listener:address(), { tls = client }))))
+    listener:close()
+  end)
+
   it("raises for what makes no sense", function()
     local function raises(words, options)
       local ok, message = pcall(weir.tls.context, options)

@@ -1,6 +1,7 @@
 /* Contexts made from equal settings are the same one, as long as it is used
  * now and then: reading certificates takes longer than a handshake, and the
  * sessions that one connection leaves are for the next. */
+#include <dirent.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,29 @@ static void add_number(EVP_MD_CTX *digest, long long number)
 }
 
 /* A file that has changed is another one. */
+static void add_state(EVP_MD_CTX *digest, const struct stat *info)
+{
+    add_number(digest, (long long) info->st_dev);
+    add_number(digest, (long long) info->st_ino);
+    add_number(digest, (long long) info->st_size);
+    add_number(digest, (long long) info->st_mtim.tv_sec);
+    add_number(digest, (long long) info->st_mtim.tv_nsec);
+}
+
+/* A folder has not changed when a file in it has. */
+static void add_folder(EVP_MD_CTX *digest, const char *path)
+{
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    struct stat info;
+    while (folder && (entry = readdir(folder)))
+        if (entry->d_name[0] != '.' &&
+            fstatat(dirfd(folder), entry->d_name, &info, 0) == 0)
+            add_state(digest, &info);
+    if (folder)
+        closedir(folder);
+}
+
 static void add_file(EVP_MD_CTX *digest, const struct tls_text *source)
 {
     struct stat info;
@@ -49,11 +73,9 @@ static void add_file(EVP_MD_CTX *digest, const struct tls_text *source)
     if (!source->data || strlen(source->data) != source->size ||
         stat(source->data, &info) != 0)
         return;
-    add_number(digest, (long long) info.st_dev);
-    add_number(digest, (long long) info.st_ino);
-    add_number(digest, (long long) info.st_size);
-    add_number(digest, (long long) info.st_mtim.tv_sec);
-    add_number(digest, (long long) info.st_mtim.tv_nsec);
+    add_state(digest, &info);
+    if (S_ISDIR(info.st_mode))
+        add_folder(digest, source->data);
 }
 
 static void identify(const struct tls_settings *settings,
