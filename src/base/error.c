@@ -65,7 +65,13 @@ static const struct name *find(int error)
     return &resolve[0];
 }
 
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+#ifdef __GLIBC_PREREQ
+#if __GLIBC_PREREQ(2, 32)
+#define SYSTEM_NAMES_ERRNOS
+#endif
+#endif
+
+#ifdef SYSTEM_NAMES_ERRNOS
 
 static const char *errno_name(int error)
 {

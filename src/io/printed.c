@@ -9,6 +9,8 @@
 
 static void (*before_write)(void);
 
+#ifdef __GLIBC__
+
 /* The descriptor may have been made non-blocking by others who share it. */
 static ssize_t write_waiting(const char *data, size_t size)
 {
@@ -46,6 +48,8 @@ static int cookie_seek(void *cookie, off64_t *position, int whence)
     return to < 0 ? -1 : 0;
 }
 
+/* What fileno(3) says has no setter, and C libraries that scripts load ask it
+ * whether this is a terminal. glibc's struct, at least, is no secret. */
 void printed_open(void)
 {
     cookie_io_functions_t functions = {.write = cookie_write,
@@ -54,11 +58,19 @@ void printed_open(void)
     if (!file)
         return;
     setvbuf(file, NULL, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, 0);
-#ifdef __GLIBC__
-    file->_fileno = STDOUT_FILENO; /* fileno(3) is asked by some */
-#endif
+    file->_fileno = STDOUT_FILENO;
     stdout = file;
 }
+
+#else
+
+/* Elsewhere stdout is no variable, or no FILE can be made up: there what
+ * streams have queued leaves in its own time. */
+void printed_open(void)
+{
+}
+
+#endif
 
 void printed_after(void (*before)(void))
 {

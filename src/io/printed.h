@@ -2,8 +2,8 @@
  *
  * C's stdout is one whose writes are ours, so that streams on the same
  * descriptor keep their place: what they have queued was said before, and
- * leaves first. (Hooks on print would miss C libraries, and buffers that fill
- * up.) */
+ * leaves first; on glibc, that is. (Hooks on print would miss C libraries, and
+ * buffers that fill up.) */
 #ifndef WEIR_PRINTED_H
 #define WEIR_PRINTED_H
 

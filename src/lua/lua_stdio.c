@@ -4,7 +4,6 @@
 
 #include <lauxlib.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,8 +22,7 @@ static struct stream *output;
 static void before_write(struct stream *stream)
 {
     (void) stream;
-    if (__fpending(stdout) > 0)
-        fflush(stdout);
+    fflush(stdout);
 }
 
 static void before_print(void)
