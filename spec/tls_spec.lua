@@ -73,6 +73,20 @@ describe("tls", function()
         end
       end)
 
+      it("tells a server the name that a resuming client asked for", function()
+        local tls = weir.tls.context(client)
+        listener = assert(weir.listen("127.0.0.1:0", { tls = server }, function(stream)
+          local info = stream:tls_info()
+          stream:write(("%s %s\n"):format(info.server_name, info.resumed))
+          stream:close()
+        end))
+        for _, resumed in ipairs({ "false", "true" }) do
+          local stream = assert(weir.connect(listener:address(), { tls = tls }))
+          assert.equal("localhost " .. resumed .. "\n", stream:read_until("\n", { timeout = 5 }))
+          stream:close()
+        end
+      end)
+
       it("upgrades a stream with start_tls, both sides", function()
         listener = assert(weir.listen("127.0.0.1:0", function(stream)
           assert.equal("STARTTLS\r\n", stream:read_until("\r\n"))

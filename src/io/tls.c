@@ -47,9 +47,11 @@ static char *unserved_words(const struct tls *tls)
 
 static bool is_unserved(const struct tls *tls, unsigned long error)
 {
+    int reason = ERR_GET_REASON(error);
     return tls->question == TLS_REFUSED ||
            (tls->server && !tls_context_serves(tls->context) &&
-            ERR_GET_REASON(error) == SSL_R_NO_SHARED_CIPHER);
+            (reason == SSL_R_NO_SHARED_CIPHER || /* of TLS 1.2 and 1.3: */
+             reason == SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM));
 }
 
 /* The first error in the queue is the cause of the others. */

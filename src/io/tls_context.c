@@ -217,6 +217,16 @@ static int on_client_hello(SSL *ssl, int *alert, void *owner)
     return SSL_CLIENT_HELLO_RETRY;
 }
 
+/* Only a name that was accepted is kept with the session (TLS 1.2), and can be
+ * told of a connection that resumes it. */
+static int accept_name(SSL *ssl, int *alert, void *owner)
+{
+    (void) ssl;
+    (void) alert;
+    (void) owner;
+    return SSL_TLSEXT_ERR_OK;
+}
+
 static void write_keys(const SSL *ssl, const char *line)
 {
     const struct tls *tls = tls_of_ssl(ssl);
@@ -288,6 +298,7 @@ static void set_fixed(SSL_CTX *ctx)
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_dh_auto(ctx, 1);
+    SSL_CTX_set_tlsext_servername_callback(ctx, accept_name);
 }
 
 static bool fill(struct tls_context *context,
