@@ -104,6 +104,9 @@ describe("weir.tls.context", function()
     assert.equal("ETLS", code)
     assert.matches("key " .. folder .. "/key.pem does not fit certificate "
       .. folder .. "/cert.pem: key values mismatch", message, 1, true)
+    local _, rsa = weir.tls.self_signed({ key = "rsa" })
+    message = select(2, weir.tls.context({ cert = certificates.cert, key = rsa }))
+    assert.matches("does not fit .*: different key types$", message)
     assert.is_nil((weir.tls.context({ cert = certificates.cert })))
   end)
 

@@ -85,8 +85,10 @@ static char *key_words(const char *name, const struct password *password)
 static bool use_key(SSL_CTX *ctx, EVP_PKEY *key, const char *name,
                     const struct tls_settings *settings, struct tls_fault *to)
 {
-    if (SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
-        SSL_CTX_check_private_key(ctx) == 1)
+    /* Asked first, for a certificate and a key of two kinds do not disturb
+     * SSL_CTX_use_PrivateKey. */
+    if (X509_check_private_key(SSL_CTX_get0_certificate(ctx), key) == 1 &&
+        SSL_CTX_use_PrivateKey(ctx, key) == 1)
         return true;
     char *certificate = tls_pem_name(settings->cert.data, settings->cert.size);
     tls_fault_set(to, ERROR_TLS,
