@@ -174,6 +174,23 @@ describe("start_tls", function()
     assert.is_true(b:closed())
   end)
 
+  it("tells the close callback why, after all that waited", function()
+    local told = {}
+    a:set_close_callback(function(_, code) told[#told + 1] = "over " .. tostring(code) end)
+    a:start_tls({ ca = client.ca, server_name = "localhost", timeout = 0.01 },
+      function(_, _, code) told[#told + 1] = "start_tls " .. code end)
+    a:write("queued", function(_, _, code) told[#told + 1] = "write " .. code end)
+    weir.deadline(5, function() while #told < 3 and weir.sleep(0) do end end)
+    assert.same({ "start_tls ETIMEDOUT", "write ETIMEDOUT", "over ETIMEDOUT" }, told)
+    assert.equal("ETIMEDOUT", select(3, a:write("x")))
+    assert.equal("ETIMEDOUT", select(3, a:read_some()))
+    local task = weir.spawn(b.start_tls, b, server)
+    weir.sleep(0)
+    task:cancel()
+    task:join()
+    assert.equal("ECANCELED", select(3, b:write("x")))
+  end)
+
   it("fails when it is closed meanwhile, and so do writes and reads", function()
     local codes = weir.channel(4)
     local function tell(_, _, code) codes:put(code) end

@@ -239,6 +239,8 @@ void stream_close(struct stream *stream, double linger);
 void stream_fail(struct stream *stream, int error, const char *reason);
 /* Now: unsent bytes are dropped, a TCP peer sees a reset. */
 void stream_abort(struct stream *stream);
+/* The same for a reason that the close callback gets. */
+void stream_abort_for(struct stream *stream, int error, const char *reason);
 /* The host ends: closes, after sending what is queued. */
 void stream_leave(struct stream *stream);
 /* Hands over the descriptor, not closing it; the stream is over. */

@@ -78,11 +78,16 @@ void stream_fail(struct stream *stream, int error, const char *reason)
 
 void stream_abort(struct stream *stream)
 {
+    stream_abort_for(stream, 0, NULL);
+}
+
+void stream_abort_for(struct stream *stream, int error, const char *reason)
+{
     if (stream->phase == STREAM_CLOSED)
         return;
     stream_retain(stream);
     if (!stream_closed(stream))
-        stream_end(stream, 0, NULL);
+        stream_end(stream, error, reason);
     stream->reset = true;
     stream_finish(stream);
     stream_release(stream);

@@ -142,16 +142,16 @@ void lua_connect_ready(struct stream *stream, int error)
         lua_stream_let_go(box);
 }
 
-static void cancel_connect(struct operation *op)
+static void abandon_connect(void *object, int error, const char *message)
 {
-    struct lua_stream *box = op->object;
+    struct lua_stream *box = object;
     (void) take_ready(box);
     if (box->rare->connecting)
         connecting_free(box->rare->connecting);
     if (box->stream->phase == STREAM_CONNECTING)
-        stream_connect_failed(box->stream, ERROR_CLOSED, NULL);
+        stream_connect_failed(box->stream, error, message);
     else
-        stream_abort(box->stream);
+        stream_abort_for(box->stream, error, message);
 }
 
 /* With how far it has come: "localhost:81 ([::1]:81: Connection refused;
@@ -173,7 +173,7 @@ static void describe_connect(struct operation *op, char *text, size_t size)
 }
 
 static const struct operation_class connect_class = {.name = "connect",
-                                                     .cancel = cancel_connect,
+                                                     .abandon = abandon_connect,
                                                      .describe =
                                                          describe_connect,
                                                      .of_stream = true};

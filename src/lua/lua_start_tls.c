@@ -154,16 +154,16 @@ int lua_tls_answer(lua_State *L)
 
 /* --- start_tls ------------------------------------------------------------ */
 
-static void cancel_start(struct operation *op)
+static void abandon_start(void *object, int error, const char *message)
 {
-    struct lua_stream *box = op->object;
+    struct lua_stream *box = object;
     lua_stream_have_rare(box)->ready = NULL;
-    stream_abort(box->stream);
+    stream_abort_for(box->stream, error, message);
 }
 
 static const struct operation_class start_class = {
     .name = "start_tls",
-    .cancel = cancel_start,
+    .abandon = abandon_start,
     .describe = lua_stream_operation_target,
     .of_stream = true};
 

@@ -293,7 +293,10 @@ static int refused(lua_State *L, struct operation *op)
         return 0;
     task->cancelled = task->cancelled && error != ECANCELED;
     char *message = message_of(op, error);
-    op->class->cancel(op);
+    if (op->class->abandon)
+        op->class->abandon(op->object, error, message);
+    else
+        op->class->cancel(op);
     operation_end(op);
     task->state = TASK_RUNNING;
     push_failure(L, error, message);
@@ -375,8 +378,13 @@ void operation_fail(struct operation *op, int error, const char *message)
 void operation_abort(struct operation *op, int error)
 {
     char *message = message_of(op, error);
-    op->class->cancel(op);
+    const struct operation_class *class = op->class;
+    void *object = op->object;
+    if (!class->abandon)
+        class->cancel(op);
     operation_fail(op, error, message);
+    if (class->abandon)
+        class->abandon(object, error, message);
     free(message);
 }
 

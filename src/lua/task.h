@@ -59,6 +59,9 @@ struct operation_class {
     /* Unhooks `op` from what would complete it; must not call back. What is
      * below stays usable, except where R25 says otherwise. */
     void (*cancel)(struct operation *op);
+    /* In its place where the object ends with it (R25), for that reason. The
+     * operation may be gone by then, having been told first (R17). */
+    void (*abandon)(void *object, int error, const char *message);
     /* What it waits on, such as "127.0.0.1:80"; NULL if nothing. */
     void (*describe)(struct operation *op, char *text, size_t size);
     /* Only other tasks can complete it (join, channel): it does not keep the
