@@ -29,6 +29,20 @@ describe("a spawned task", function()
     expect.raises("bad argument #1 to 'spawn' %(function expected", function() weir.spawn("print") end)
   end)
 
+  it("and its like blame a line of the script, and name themselves, through pcall, too", function()
+    for call, words in pairs({
+      [weir.spawn] = "to 'spawn' (function expected, got no value)",
+      [weir.any] = "to 'any' (table expected, got no value)",
+      [weir.defer] = "to 'defer' (function expected, got no value)",
+      [weir.process] = "to 'process' (a list of strings, the command first, expected)",
+    }) do
+      local ok, message = pcall(call)
+      assert.is_false(ok)
+      assert.matches("^[^\n]*task_spec%.lua:%d+: bad argument #1 ", message)
+      assert.matches(words, message, 1, true)
+    end
+  end)
+
   it("says what state it is in", function()
     local statuses, channel = {}, weir.channel()
     local task

@@ -251,6 +251,15 @@ bool argument_boolean(lua_State *L, int index)
     return lua_toboolean(L, index);
 }
 
+void argument_type(lua_State *L, int index, int type)
+{
+    if (lua_type(L, index) == type)
+        return;
+    lua_pushfstring(L, "%s expected, got %s", lua_typename(L, type),
+                    luaL_typename(L, index));
+    argument_error(L, index, lua_tostring(L, -1));
+}
+
 bool argument_options(lua_State *L, int index)
 {
     if (lua_isnoneornil(L, index))

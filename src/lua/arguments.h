@@ -47,6 +47,8 @@ const char *options_string(lua_State *L, int index, const char *key,
 double argument_seconds(lua_State *L, int index);
 uint64_t argument_whole(lua_State *L, int index, uint64_t least, uint64_t most);
 bool argument_boolean(lua_State *L, int index);
+/* What luaL_checktype does, that way. */
+void argument_type(lua_State *L, int index, int type);
 /* Raises unless the table at `index`, an absolute one, has nothing but its
  * `count` first items (and `n`, as table.pack sets it): what stands behind a
  * nil would be lost in silence. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "lua/arguments.h"
 #include "lua/modules.h"
 #include "lua/task_internal.h"
 
@@ -107,7 +108,7 @@ bool context_catch(struct task *task, const char *traceback)
 static int guard_enter(lua_State *L)
 {
     struct task *task = scheduler.current;
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    argument_type(L, 1, LUA_TFUNCTION);
     lua_pushlightuserdata(L, task->context);
     struct context *context = context_new(task->context);
     context->guard = context;
@@ -171,7 +172,7 @@ static int weir_locals(lua_State *L)
 {
     struct task *task = scheduler.current;
     if (!task)
-        return luaL_error(L, "locals: no task runs here");
+        return call_error(L, "locals: no task runs here");
     struct context *former = task->context;
     struct context *inherited = with_locals(former);
     if (inherited && inherited->owner == task->id) {

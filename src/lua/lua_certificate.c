@@ -2,11 +2,11 @@
  * weir.tls.self_signed (lua/weir/certificate.lua). */
 #include "lua/lua_certificate.h"
 
-#include <lauxlib.h>
 #include <stdlib.h>
 
 #include "io/tls_certificate.h"
 #include "io/tls_issue.h"
+#include "lua/arguments.h"
 #include "lua/modules.h"
 #include "lua/task.h"
 
@@ -97,7 +97,7 @@ static int tls_certificates(lua_State *L)
 {
     struct tls_fault fault;
     size_t size;
-    luaL_checktype(L, 1, LUA_TSTRING);
+    argument_type(L, 1, LUA_TSTRING);
     const char *source = lua_tolstring(L, 1, &size);
     lua_newtable(L);
     if (tls_pem_each_certificate(source, size, push_next, L, &fault))

@@ -4,6 +4,7 @@
 
 #include <lauxlib.h>
 
+#include "lua/arguments.h"
 #include "lua/modules.h"
 #include "lua/task_internal.h"
 
@@ -121,7 +122,7 @@ static int set_deadline(lua_State *L)
 {
     double seconds = luaL_checknumber(L, 1);
     if (!scheduler.current)
-        return luaL_error(L, "deadline: no task runs here");
+        return call_error(L, "deadline: no task runs here");
     double former = own_deadline(L);
     lua_pushnumber(L, former);
     set_own_deadline(L, earliest(loop_clock() + seconds, former));
@@ -159,7 +160,7 @@ static int coroutine_running(lua_State *L)
 static int coroutine_yield(lua_State *L)
 {
     if (scheduler.current && scheduler.current->L == L)
-        return luaL_error(L, "coroutine.yield outside of a coroutine: a task "
+        return call_error(L, "coroutine.yield outside of a coroutine: a task "
                              "yields by waiting, such as in weir.sleep(0)");
     return lua_yield(L, lua_gettop(L));
 }

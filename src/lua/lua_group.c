@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "lua/arguments.h"
 #include "lua/modules.h"
 #include "lua/task_internal.h"
 
@@ -117,16 +118,16 @@ static void all_ended(struct task_hook *hook, struct task *task)
 /* How many tasks the list at 1 has; each of them could be waited for. */
 static int check_tasks(lua_State *L, const char *name)
 {
-    luaL_checktype(L, 1, LUA_TTABLE);
+    argument_type(L, 1, LUA_TTABLE);
     int count = (int) lua_objlen(L, 1);
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, 1, i);
         struct task *task = task_test(L, -1);
         if (!task)
-            luaL_error(L, "%s: tasks expected, got %s at %d", name,
+            call_error(L, "%s: tasks expected, got %s at %d", name,
                        luaL_typename(L, -1), i);
         if (task == scheduler.current)
-            luaL_error(L, "%s: a task cannot wait for itself", name);
+            call_error(L, "%s: a task cannot wait for itself", name);
         lua_pop(L, 1);
     }
     return count;
@@ -165,7 +166,8 @@ static int weir_any(lua_State *L)
 {
     struct call call;
     int count = check_tasks(L, "any");
-    luaL_argcheck(L, count > 0, 1, "at least one task expected");
+    if (count == 0)
+        argument_error(L, 1, "at least one task expected");
     call_parse(L, &call, 2, known, "any");
     int refused = call_refused(L, &call);
     if (refused)

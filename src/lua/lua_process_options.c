@@ -44,11 +44,11 @@ static const char *check_text(lua_State *L, const char *what)
 {
     size_t size;
     if (!lua_isstring(L, -1))
-        luaL_error(L, "process: %s: a string expected, got %s", what,
+        call_error(L, "process: %s: a string expected, got %s", what,
                    luaL_typename(L, -1));
     const char *text = lua_tolstring(L, -1, &size);
     if (strlen(text) != size)
-        luaL_error(L, "process: %s: a zero byte cannot be passed on", what);
+        call_error(L, "process: %s: a zero byte cannot be passed on", what);
     return text;
 }
 
@@ -58,8 +58,8 @@ static const char **push_arguments(lua_State *L, int index)
 {
     struct vector vector;
     if (!lua_istable(L, index) || lua_objlen(L, index) == 0)
-        luaL_argerror(L, index,
-                      "a list of strings, the command first, expected");
+        argument_error(L, index,
+                       "a list of strings, the command first, expected");
     int count = (int) lua_objlen(L, index);
     vector_push(L, &vector, count);
     for (int i = 1; i <= count; i++) {
@@ -81,18 +81,18 @@ static int check_environment(lua_State *L, int index)
     lua_pushnil(L);
     while (lua_next(L, index)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_error(L, "process: env: names of variables expected, got %s",
+            call_error(L, "process: env: names of variables expected, got %s",
                        luaL_typename(L, -2));
         const char *name = lua_tostring(L, -2);
         if (!*name || strlen(name) != lua_objlen(L, -2) || strchr(name, '='))
-            luaL_error(L, "process: env: '%s' cannot be a variable's name",
+            call_error(L, "process: env: '%s' cannot be a variable's name",
                        name);
         if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
             lua_pop(L, 1);
             continue;
         }
         if (lua_isboolean(L, -1))
-            luaL_error(L,
+            call_error(L,
                        "process: env.%s: a string, or false to remove it, "
                        "expected, got true",
                        name);
@@ -147,7 +147,7 @@ static const char **push_environment(lua_State *L, int options)
     lua_getfield(L, options, "env");
     if (!lua_isnil(L, -1)) {
         if (!lua_istable(L, -1))
-            luaL_error(L, "bad option 'env' (a table expected, got %s)",
+            call_error(L, "bad option 'env' (a table expected, got %s)",
                        luaL_typename(L, -1));
         index = lua_gettop(L);
         count = check_environment(L, index);
@@ -176,7 +176,7 @@ static enum spawn_kind kind_of(lua_State *L, int n)
     for (int i = 0; lua_type(L, -1) == LUA_TSTRING && i < count; i++)
         if (strcmp(name, names[i]) == 0)
             return kinds[i];
-    luaL_error(L,
+    call_error(L,
                "bad option '%s' (\"pipe\", \"inherit\", \"null\"%s or a "
                "descriptor expected, got %s)",
                stdio_names[n], n == 2 ? ", \"stdout\"" : "",
@@ -206,9 +206,8 @@ void lua_process_options(lua_State *L, int argv, int options,
     *spawn = (struct spawn){
         .arguments = push_arguments(L, argv),
         .stdio = {{SPAWN_PIPE, -1}, {SPAWN_PIPE, -1}, {SPAWN_PIPE, -1}}};
-    if (lua_isnil(L, options))
+    if (!argument_options(L, options))
         return;
-    luaL_checktype(L, options, LUA_TTABLE);
     options_check(L, options, known, "process");
     for (int n = 0; n < 3; n++)
         read_stdio(L, options, spawn, n);

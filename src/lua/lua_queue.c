@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "lua/arguments.h"
 #include "lua/modules.h"
 #include "lua/task.h"
 
@@ -56,10 +57,10 @@ static void check_rest(lua_State *L, const char *name, int index)
 {
     if (!lua_isnoneornil(L, index) && !lua_istable(L, index) &&
         !lua_isfunction(L, index))
-        luaL_error(L, "%s: options (a table) or a callback expected, got %s",
+        call_error(L, "%s: options (a table) or a callback expected, got %s",
                    name, luaL_typename(L, index));
     if (!lua_isnoneornil(L, index + 1) && !lua_isfunction(L, index + 1))
-        luaL_error(L, "%s: callback (a function) expected, got %s", name,
+        call_error(L, "%s: callback (a function) expected, got %s", name,
                    luaL_typename(L, index + 1));
 }
 
@@ -68,7 +69,7 @@ static int queue_call(lua_State *L)
     static const char *const known[] = {"timeout", NULL};
     struct queue *queue = check_queue(L);
     struct call call;
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    argument_type(L, 2, LUA_TFUNCTION);
     check_rest(L, queue->name, 5);
     call_parse(L, &call, 5, known, queue->name);
     int refused = call_refused(L, &call);

@@ -8,6 +8,7 @@
 
 #include "base/signals.h"
 #include "event/signal_watch.h"
+#include "lua/arguments.h"
 #include "lua/drain.h"
 #include "lua/handler.h"
 #include "lua/modules.h"
@@ -53,7 +54,7 @@ int lua_signal_check(lua_State *L, int index, const char *what)
     const char *name = luaL_checklstring(L, index, &length);
     int number = signals_number(name);
     if (number == 0 || strlen(name) != length)
-        luaL_error(L, "%s: unknown signal '%s' (known: %s)", what, name,
+        call_error(L, "%s: unknown signal '%s' (known: %s)", what, name,
                    push_known(L));
     return number;
 }
@@ -62,7 +63,7 @@ static int check_signal(lua_State *L, int index)
 {
     int number = lua_signal_check(L, index, "signal");
     if (!signal_watch_allowed(number))
-        luaL_error(L, "signal: %s cannot be handled", signals_name(number));
+        call_error(L, "signal: %s cannot be handled", signals_name(number));
     return number;
 }
 
@@ -76,7 +77,7 @@ static struct signal_handler *check_handle(lua_State *L)
 static int weir_signal(lua_State *L)
 {
     int number = check_signal(L, 1);
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    argument_type(L, 2, LUA_TFUNCTION);
     struct signal_handler *self = lua_newuserdata(L, sizeof *self);
     *self = (struct signal_handler){
         .watch = {.arrived = arrived, .number = number},

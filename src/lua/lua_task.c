@@ -137,7 +137,7 @@ static int task_join(lua_State *L)
     struct call call;
     call_parse(L, &call, 2, known, "join");
     if (task == scheduler.current)
-        return luaL_error(L, "join: a task cannot wait for itself");
+        return call_error(L, "join: a task cannot wait for itself");
     int refused = call_refused(L, &call);
     if (refused)
         return refused;
@@ -185,7 +185,7 @@ void task_tell_joins(struct task *task)
 
 static int weir_spawn(lua_State *L)
 {
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    argument_type(L, 1, LUA_TFUNCTION);
     struct task **box = lua_newuserdata(L, sizeof *box);
     *box = NULL;
     luaL_getmetatable(L, TASK_TYPE);

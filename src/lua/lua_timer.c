@@ -125,7 +125,7 @@ static struct timer *check_timer(lua_State *L)
 
 static int timer_new(lua_State *L, double seconds, double interval)
 {
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    argument_type(L, 2, LUA_TFUNCTION);
     struct timer *timer = lua_newuserdata(L, sizeof *timer);
     *timer = (struct timer){.start = loop_clock(), .interval = interval};
     list_init(&timer->link);
@@ -153,7 +153,8 @@ static int weir_after(lua_State *L)
 static int weir_every(lua_State *L)
 {
     double interval = argument_seconds(L, 1);
-    luaL_argcheck(L, interval > 0, 1, "more than 0 seconds expected");
+    if (interval == 0)
+        argument_error(L, 1, "more than 0 seconds expected");
     return timer_new(L, interval, interval);
 }
 
@@ -212,7 +213,7 @@ void lua_timer_release_host(void)
 
 static int weir_defer(lua_State *L)
 {
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    argument_type(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
     task_start(L, 0, NULL, true);
     return 0;

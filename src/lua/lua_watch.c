@@ -138,7 +138,7 @@ static int weir_watch(lua_State *L)
 {
     int fd = argument_fd(L, 1);
     int events = check_events(L, 2);
-    luaL_checktype(L, 3, LUA_TFUNCTION);
+    argument_type(L, 3, LUA_TFUNCTION);
     if (fcntl(fd, F_GETFD) < 0)
         return push_closed(L, fd, errno);
     struct watch *watch = lua_newuserdata(L, sizeof *watch);
