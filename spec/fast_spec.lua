@@ -45,7 +45,7 @@ transports.each("what is at hand", function(pair)
       inside = false
     end
     b:read_until("\n", on_line)
-    done:get()
+    assert.is_true(done:get({ timeout = 5 }))
     assert.equal(("x\ny\n"):rep(MANY), table.concat(lines))
   end)
 

@@ -137,7 +137,7 @@ transports.each("copy_to", function(pair)
     assert.equal(200000, select(2, all:gsub("a", "")))
     assert.equal(300000, select(2, all:gsub("b", "")))
     assert.equal(100000, select(2, all:gsub("c", "")))
-    assert.equal(500000, done:get() + done:get())
+    assert.equal(500000, done:get({ timeout = 30 }) + done:get({ timeout = 30 }))
     abort_all(second_source, second)
   end)
 

@@ -16,7 +16,7 @@ transports.each("writing", function(pair)
     assert.is_true(a:write({}))
     local done = weir.channel(1)
     a:write("", function(ok) done:put(ok) end)
-    assert.is_true(done:get())
+    assert.is_true(done:get({ timeout = 5 }))
   end)
 
   it("tells each write, in order, when its last byte has left", function()
@@ -28,7 +28,7 @@ transports.each("writing", function(pair)
       end)
     end
     assert.equal(500000, #b:read_bytes(500000))
-    done:get()
+    assert.is_true(done:get({ timeout = 5 }))
     for i = 1, 50 do assert.equal(i, order[i]) end
   end)
 
