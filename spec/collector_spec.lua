@@ -16,6 +16,15 @@ describe("the collector", function()
     assert.same({ "true\n", "", 0 }, { out, err, status })
   end)
 
+  it("does not look at everything in each turn", function()
+    assert.same({ "true\n", "", 0 }, { weir_binary.run({ stdin = [[
+      weir.sleep(0)
+      collectgarbage()
+      local weak = setmetatable({ {} }, { __mode = "v" })
+      for _ = 1, 20 do weir.sleep(0) end
+      print(weak[1] ~= nil)]] }) })
+  end)
+
   it("that a script stopped stays stopped", function()
     local weak = setmetatable({ {} }, { __mode = "v" })
     collectgarbage("stop")

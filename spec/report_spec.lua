@@ -222,11 +222,11 @@ end)
 describe("the SIGQUIT report", function()
   it("shows every task, and the host goes on", function()
     local err, status, out = run([[
-      local listener = weir.listen("127.0.0.1:0", function(stream) stream:read_bytes(1000) end)
+      local server local listener = weir.listen("127.0.0.1:0", function(s) server = s s:read_bytes(1000) end)
       local client = weir.connect(listener:address())
       client:write(("\0\1az\255~"):rep(12) .. "\n")
       local sleeper = weir.spawn(function() weir.sleep(100) end)
-      weir.sleep(0.01)
+      repeat weir.sleep(0) until server and server:buffered() == 73
       quit()
       print("alive")
       sleeper:unref()
