@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "io/tls_memory.h"
+
 static void *library;
 
 static void *found(void *thing)
@@ -18,8 +20,10 @@ static void *found(void *thing)
 
 void *openssl_find(const char *name, void **slot)
 {
-    if (!library)
+    if (!library) {
         library = found(dlopen(OPENSSL_LIBRARY, RTLD_NOW | RTLD_LOCAL));
+        tls_memory_begin();
+    }
     *slot = found(dlsym(library, name));
     return *slot;
 }
