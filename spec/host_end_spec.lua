@@ -113,6 +113,16 @@ describe("the host ends when nothing can happen any more:", function()
       other:ref()]])
   end)
 
+  it("a stream unref'd, whatever waits until its bytes have left", function()
+    ends("done", [[
+      a, b = weir.pair()
+      a:unref():write(("x"):rep(5000000), print)
+      a:flush(print)
+      a:send_file("/etc/passwd", print)
+      a:detach(print)
+      print("done")]])
+  end)
+
   it("a timer unref'd later, and one ref'd again", function()
     ends("fired", [[
       local timer = weir.after(0.005, function() print("fired") end)

@@ -41,14 +41,9 @@ static int detached(lua_State *L, struct lua_stream *box)
     return 2;
 }
 
-static void cancel_detach(struct operation *op)
-{
-    stream_cancel_waiter(&operation_room(op)->waiter);
-}
-
 static const struct operation_class detach_class = {
     .name = "detach",
-    .cancel = cancel_detach,
+    .cancel = lua_write_cancel,
     .describe = lua_stream_operation_target,
     .of_stream = true};
 
@@ -88,9 +83,8 @@ static int stream_detach_method(lua_State *L)
         return lua_stream_call_fail(L, &call, box, error);
     if (stream->phase == STREAM_OPEN && outqueue_length(&stream->output) == 0)
         return call_return(L, &call, detached(L, box));
-    struct operation *op = call_wait(L, &call, &detach_class, box->timeout);
-    op->object = box;
-    operation_room(op)->waiter.done = detach_sent;
+    struct operation *op =
+        lua_write_wait(L, &call, &detach_class, box, detach_sent);
     stream_wait_sent(stream, &operation_room(op)->waiter,
                      stream->output.queued);
     return call_suspend(L, &call, 1);

@@ -368,6 +368,7 @@ void lua_stream_open(lua_State *L)
     lua_copy_methods(L);
     lua_tls_methods(L);
     lua_write_methods(L);
+    lua_send_file_methods(L);
     lua_close_methods(L);
     lua_socket_methods(L);
     lua_connect_methods(L);

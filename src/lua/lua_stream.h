@@ -123,10 +123,21 @@ void lua_stream_shared(struct lua_stream *box);
 /* The operation that a struct stream_waiter (its link) belongs to. */
 struct operation *lua_write_operation(struct list *link);
 
+/* For what waits until output has been sent: begins it, `done` being that of
+ * the waiter in its room, which is about to be given to the stream; its class'
+ * cancel; and its failure. */
+struct operation *
+lua_write_wait(lua_State *L, struct call *call,
+               const struct operation_class *class, struct lua_stream *box,
+               void (*done)(struct stream_waiter *, int error));
+void lua_write_cancel(struct operation *op);
+void lua_write_fail(struct operation *op, int error);
+
 /* Add their methods to the table on top of the stack. */
 void lua_read_methods(lua_State *L);
 void lua_copy_methods(lua_State *L);
 void lua_write_methods(lua_State *L);
+void lua_send_file_methods(lua_State *L);
 void lua_close_methods(lua_State *L);
 void lua_socket_methods(lua_State *L);
 void lua_connect_methods(lua_State *L);
