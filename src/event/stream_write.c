@@ -122,6 +122,13 @@ uint64_t stream_sendable(const struct stream *stream)
     return outqueue_length(&stream->output);
 }
 
+/* The file ended before its range did. */
+static ssize_t file_shrank(struct stream *stream)
+{
+    stream_keep_reason(stream, "the file became shorter while it was sent");
+    return transport_fail(stream->transport, EIO);
+}
+
 /* A file, where the transport has no sendfile: through the scratch buffer. */
 static ssize_t copy_file(struct stream *stream, struct outqueue_file *file,
                          size_t size)
@@ -136,7 +143,7 @@ static ssize_t copy_file(struct stream *stream, struct outqueue_file *file,
     if (count < 0)
         return transport_fail(transport, errno);
     if (count == 0)
-        return transport_fail(transport, EIO);
+        return file_shrank(stream);
     struct iovec vector = {block, (size_t) count};
     return stream_transmit(stream, &vector, 1);
 }
@@ -157,8 +164,7 @@ static ssize_t send_file(struct stream *stream, struct outqueue_file *file,
     if (count == IO_FAILED &&
         (transport->error == EINVAL || transport->error == ENOSYS))
         return copy_file(stream, file, size);
-    /* The file ended before its range did: it shrank. */
-    return count == 0 ? transport_fail(transport, EIO) : count;
+    return count == 0 ? file_shrank(stream) : count;
 }
 
 /* `size` 0: what the transport still holds. */
