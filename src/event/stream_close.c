@@ -212,6 +212,7 @@ void stream_linger_over(struct ev_loop *ev, ev_timer *timer, int events)
     if (stream->phase != STREAM_DRAINING) {
         stream->reset = true;
         stream->over_error = ETIMEDOUT;
+        stream_keep_reason(stream, "not sent within the linger of close");
     }
     stream_finish(stream);
 }
