@@ -170,6 +170,15 @@ describe("SIGTERM", function()
     assert.same({ "", 1 }, { out, status })
   end)
 
+  it("tells what --grace cut off why", function()
+    local out, _, status = run([[
+      local s = weir.connect(weir.listen("127.0.0.1:0", function() weir.sleep(100) end):address())
+      s:start_tls({ verify = false, server_name = "x" }, function(_, message, code) print(message, code) end)
+      weir.defer(function() kill("TERM") end)]], "--grace=0.01", "-")
+    assert.matches("^start_tls .*: the host is ending\tECANCELED\n$", out)
+    assert.equal(0, status)
+  end)
+
   it("a second one kills at once, even if Lua never yields", function()
     assert.equal(143, select(3, run([[
       kill("TERM")

@@ -8,6 +8,8 @@
 #include "lua/scheduler.h"
 #include "lua/task_internal.h"
 
+#define ENDING "the host is ending"
+
 static ev_check check;
 static ev_timer grace_timer;
 
@@ -38,7 +40,12 @@ static void end_if_idle(struct stream *stream)
     if (box && box->rare->listener)
         stream_abort(stream); /* it has not even shaken hands */
     else if (nothing_under_way(stream))
-        stream_fail(stream, ECANCELED, "the host is ending");
+        stream_fail(stream, ECANCELED, ENDING);
+}
+
+static void end_now(struct stream *stream)
+{
+    stream_abort_for(stream, ECANCELED, ENDING);
 }
 
 /* After the poll, when what has arrived has been handed to its readers. */
@@ -55,7 +62,7 @@ static void grace_over(struct ev_loop *ev, ev_timer *timer, int events)
     (void) ev;
     (void) timer;
     (void) events;
-    each_stream(stream_abort);
+    each_stream(end_now);
     scheduler_stop(-1);
 }
 
