@@ -263,9 +263,6 @@ static void drop(struct listener *listener)
 void listener_connection_ended(struct listener *listener)
 {
     listener->connections--;
-    /* Whoever waited may have taken the last descriptor. */
-    if (listener->fd >= 0 && listener->reported && !somebody_waits(listener))
-        listener->reported = false;
     if (!ev_is_active(&listener->acceptor))
         update(listener);
     drop(listener);
