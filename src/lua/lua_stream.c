@@ -366,7 +366,8 @@ void lua_stream_open(lua_State *L)
     lua_getfield(L, -1, "__index");
     lua_read_methods(L);
     lua_copy_methods(L);
-    lua_tls_methods(L);
+    lua_start_tls_methods(L);
+    lua_tls_info_methods(L);
     lua_write_methods(L);
     lua_send_file_methods(L);
     lua_close_methods(L);

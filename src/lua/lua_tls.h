@@ -53,8 +53,7 @@ struct transport *lua_tls_server(struct lua_stream *box, int fd,
 /* If the stream (at the top), which is open and plain, has a context, its
  * handshake begins; nobody is told of its end. */
 void lua_tls_begin(lua_State *L, struct lua_stream *box);
-/* The handshake is over. */
-/* The handshake ended: what the trace says of it. */
+/* The handshake ended: what the trace says of it; and its context may go. */
 void lua_tls_trace(struct lua_stream *box, int error);
 void lua_tls_done(struct lua_stream *box);
 
@@ -63,7 +62,8 @@ void lua_tls_asked(struct stream *stream);
 /* core.tls_answer, which lua/weir/tls.lua calls then */
 int lua_tls_answer(lua_State *L);
 
-/* stream:start_tls, stream:tls_info */
-void lua_tls_methods(lua_State *L);
+/* Add stream:start_tls and stream:tls_info to the table on top. */
+void lua_start_tls_methods(lua_State *L);
+void lua_tls_info_methods(lua_State *L);
 
 #endif
