@@ -16,8 +16,9 @@ static const struct {
 } settings[] = {
     {"tcp_congestion_control", "reno"},
     {"tcp_moderate_rcvbuf", "0"},
+    {"tcp_slow_start_after_idle", "0"},
     {"tcp_rmem", "4096 268435456 268435456"},
-    {"tcp_wmem", "4096 4194304 4194304"},
+    {"tcp_wmem", "4096 268435456 268435456"},
 };
 
 static void set(const char *name, const char *value)
