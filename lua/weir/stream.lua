@@ -46,52 +46,72 @@ end
 
 local byte_pointer = ffi.typeof("uint8_t *")
 
--- "char [8]" for such an array; nil for what is no object, but a type.
-local function type_of(memory)
-  local printable, text = pcall(tostring, memory)
-  if printable and text:find("^ctype<") then return nil end
-  return tostring(ffi.typeof(memory)):match("^ctype<(.*)>$")
-end
+-- What the names of types say, by the types' numbers: a name takes long to
+-- make and to read.
+local kinds = {}
 
--- The pointer to `offset`, and how many bytes are there, if that is known; nil
--- if it is no memory at all.
-local function locate(memory, name, offset)
+local function read_name(name)
   local pointer = name:find("%*$") or name:find("%* ?const$")
     or name:find("(*)[", 1, true)
   local sized = name:find("%]$") or name:find("^struct ")
     or name:find("^union ")
-  if not pointer and not sized then return nil end
-  return ffi.cast(byte_pointer, memory) + offset,
-    not pointer and ffi.sizeof(memory) - offset or nil
+  return {
+    name = name,
+    memory = (pointer or sized) ~= nil,
+    pointer = pointer ~= nil,
+    indirect = (pointer or name:find("&", 1, true)) ~= nil,
+    constant = name:find("^const ") ~= nil,
+  }
 end
 
---- Where `size` bytes at `offset` of FFI memory are, for reading into them.
-function core.memory_at(memory, offset, size)
-  local name = type(memory) == "cdata" and type_of(memory)
-  local pointer, room
-  if name then pointer, room = locate(memory, name, offset) end
-  if not pointer then
-    error("read_into: FFI memory (an array, a struct or a pointer) or a "
-      .. "string.buffer expected, got " .. (name or type(memory)), 3)
-  elseif memory == nil or name:find("^const ") then
-    error("read_into: a pointer to memory that can be written expected, got "
-      .. (memory == nil and "NULL" or name), 3)
-  elseif room and size > room then
-    error(("read_into: %.0f bytes at offset %.0f do not fit into %.0f")
-      :format(size, offset, room + offset), 3)
+-- Of what kind a cdata is; nil if it is a type itself, which only its text
+-- tells: its number is that of the type it is.
+local function kind_of(memory)
+  if tonumber(memory) then -- a number, then, or a type
+    local printable, text = pcall(tostring, memory)
+    if printable and text:find("^ctype<") then return nil end
   end
-  return pointer
+  local ctype = ffi.typeof(memory)
+  local number = tonumber(ctype)
+  local kind = kinds[number]
+  if not kind then
+    kind = read_name(tostring(ctype):match("^ctype<(.*)>$"))
+    kinds[number] = kind
+  end
+  return kind
+end
+
+--- May `size` bytes at `offset` of FFI memory be read into? Raises if not.
+-- True if the memory is where the cdata points, false if it is the cdata.
+function core.check_memory(memory, offset, size)
+  local kind = type(memory) == "cdata" and kind_of(memory)
+  if not kind or not kind.memory then
+    error("read_into: FFI memory (an array, a struct or a pointer) or a "
+      .. "string.buffer expected, got " .. (kind and kind.name
+        or type(memory)), 3)
+  end
+  local null = kind.pointer and memory == nil
+  if null or kind.constant then
+    error("read_into: a pointer to memory that can be written expected, got "
+      .. (null and "NULL" or kind.name), 3)
+  end
+  local room = not kind.pointer and ffi.sizeof(memory)
+  if room and offset + size > room then
+    error(("read_into: %.0f bytes at offset %.0f do not fit into %.0f")
+      :format(size, offset, room), 3)
+  end
+  return kind.indirect
 end
 
 --- The bytes of FFI memory, or the first `length`, as a string.
 function core.bytes_of(memory, length)
-  local name = type_of(memory)
-  local pointer, room
-  if name then pointer, room = locate(memory, name, 0) end
-  if not pointer then
+  local kind = kind_of(memory)
+  if not kind or not kind.memory then
     error("write: FFI memory is an array, a struct or a pointer, got "
-      .. (name or "a type"), 3)
-  elseif memory == nil then
+      .. (kind and kind.name or "a type"), 3)
+  end
+  local room = not kind.pointer and ffi.sizeof(memory)
+  if kind.pointer and memory == nil then
     error("write: a pointer to bytes expected, got NULL", 3)
   elseif not (length or room) then
     error("write: 'length' is needed for a pointer", 3)
@@ -99,7 +119,7 @@ function core.bytes_of(memory, length)
     error(("write: 'length' is %.0f, but there are %.0f bytes")
       :format(length, room), 3)
   end
-  return ffi.string(pointer, length or room)
+  return ffi.string(ffi.cast(byte_pointer, memory), length or room)
 end
 
 -- --- string.buffer ----------------------------------------------------------

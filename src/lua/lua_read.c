@@ -241,19 +241,34 @@ static int read_frame(lua_State *L)
 
 /* --- into memory ---------------------------------------------------------- */
 
+/* core.check_memory of lua/weir/stream.lua: looked for once. */
+static void push_check_memory(lua_State *L)
+{
+    static int reference = LUA_NOREF;
+    if (reference == LUA_NOREF) {
+        lua_getfield(L, LUA_REGISTRYINDEX, "weir.core");
+        lua_getfield(L, -1, "check_memory");
+        reference = luaL_ref(L, LUA_REGISTRYINDEX);
+        lua_pop(L, 1);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, reference);
+}
+
 /* Where the `size` bytes at `offset` of the FFI memory at `index` are. Raises
  * if there is no such thing. */
-static void *memory_at(lua_State *L, int index, uint64_t offset, uint64_t size)
+static char *memory_at(lua_State *L, int index, uint64_t offset, uint64_t size)
 {
-    lua_getfield(L, LUA_REGISTRYINDEX, "weir.core");
-    lua_getfield(L, -1, "memory_at");
+    push_check_memory(L);
     lua_pushvalue(L, index);
     lua_pushnumber(L, (lua_Number) offset);
     lua_pushnumber(L, (lua_Number) size);
     lua_call(L, 3, 1);
-    void *memory = *(void *const *) lua_topointer(L, -1);
-    lua_pop(L, 2);
-    return memory;
+    bool indirect = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    const void *memory = lua_topointer(L, index);
+    if (indirect)
+        memory = *(const void *const *) memory;
+    return (char *) memory + offset;
 }
 
 /* stream:read_into(memory, n, [options], [callback]) → count; a string.buffer
@@ -269,7 +284,7 @@ static int read_into(lua_State *L)
     uint64_t offset =
         options_whole(L, call.options, "offset", 0, WHOLE_MOST, 0);
     bool partial = options_boolean(L, call.options, "partial", false);
-    void *memory = memory_at(L, 2, offset, size);
+    char *memory = memory_at(L, 2, offset, size);
     int refused = call_refused(L, &call);
     if (refused)
         return refused;
