@@ -25,6 +25,23 @@ describe("the collector", function()
       print(weak[1] ~= nil)]] }) })
   end)
 
+  it("keeps memory bounded when long strings are read", function()
+    local out, err, status = weir_binary.run({ stdin = [[
+      local a, b = weir.pair()
+      local piece = ("x"):rep(65536)
+      weir.spawn(function()
+        for i = 1, 500 do a:write(i .. piece, { timeout = 10 }) end
+        a:close()
+      end)
+      local before, most, count = collectgarbage("count"), 0, 0
+      while b:read_bytes(65536, { timeout = 10 }) do
+        count = count + 1
+        most = math.max(most, collectgarbage("count"))
+      end
+      print(count, most < 3 * before + 8000 or most)]] })
+    assert.same({ "500\ttrue\n", "", 0 }, { out, err, status })
+  end)
+
   it("that a script stopped stays stopped", function()
     local weak = setmetatable({ {} }, { __mode = "v" })
     collectgarbage("stop")

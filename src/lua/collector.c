@@ -16,6 +16,9 @@
 /* KiB that are allocated at least before a cycle begins: most hosts have less
  * in use, and blocks of 64 KiB would have it gone through for every few. */
 #define CYCLE 1024
+/* The same where long strings are most of it. They are few, so that a cycle is
+ * all about the rest; short ones are better made in memory that is warm. */
+#define LONG_CYCLE 4096
 /* Seconds between its steps while the host is idle, and KiB of each. */
 #define IDLE_INTERVAL 0.1
 #define IDLE_STEP 400
@@ -26,6 +29,7 @@ static struct {
     int last;     /* KiB in use at its last step */
     int due;      /* KiB in use at which it takes the next one */
     int step;     /* KiB to make up for */
+    int latest;   /* KiB in use to which long strings put that off */
     bool stopped; /* by the script: collectgarbage("stop") */
     bool always;  /* WEIR_COLLECT=always, for specs: all, each time */
     int cycles;   /* still to finish while idle */
@@ -54,8 +58,16 @@ static int take_step(lua_State *L)
     int used = lua_gc(L, LUA_GCCOUNT, 0);
     collector.last = used;
     collector.due = finished ? next_cycle(L, used) : used + STEP;
+    collector.latest = finished ? used + LONG_CYCLE : 0;
     collector.cycles -= finished;
     return 0;
+}
+
+void collector_long_string(size_t size)
+{
+    int due = collector.due + (int) (size >> 10);
+    if (due <= collector.latest)
+        collector.due = due;
 }
 
 static int take_all(lua_State *L)

@@ -7,8 +7,10 @@
 #include "lua/arguments.h"
 #include "lua/lua_pattern.h"
 #include "lua/lua_stream.h"
+#include "lua/task_internal.h"
 
-#define REGEX_MAX 65536 /* bytes, unless `max` is given (R5) */
+#define REGEX_MAX 65536   /* bytes, unless `max` is given (R5) */
+#define LONG_STRING 16384 /* bytes: the collector is told */
 
 static void cancel_read(struct operation *op)
 {
@@ -58,7 +60,10 @@ static int push_found(lua_State *L, struct stream *stream)
         return 1;
     }
     const struct match_found *found = &stream->result->found;
-    lua_pushlstring(L, stream_found(stream), found->end - found->start);
+    size_t size = found->end - found->start;
+    if (size >= LONG_STRING)
+        collector_long_string(size);
+    lua_pushlstring(L, stream_found(stream), size);
     if (stream->match.kind == MATCH_REGEX)
         return 1 + push_captures(L, stream);
     if (stream->match.kind == MATCH_UNTIL && stream->match.listed) {
