@@ -88,9 +88,9 @@ describe("connect to a name with several addresses", function()
     local _, stop = silent("127.0.0.3:" .. port)
     records = { four("127.0.0.2"), four("127.0.0.3"), four("127.0.0.4") }
     local message = fails("ETIMEDOUT",
-      dns.with(server, weir.connect, "many.test:" .. port, { connect_timeout = 0.1 }))
+      dns.with(server, weir.connect, "many.test:" .. port, { connect_timeout = 0.2 }))
     assert.equal((("connect many.test:P (127.0.0.2:P: Connection refused; 127.0.0.3:P: no answer yet; "
-      .. "127.0.0.4:P: not tried yet): timed out after 0.1 s"):gsub("P", port)), message)
+      .. "127.0.0.4:P: not tried yet): timed out after 0.2 s"):gsub("P", port)), message)
     stop()
   end)
 

@@ -87,12 +87,16 @@ transports.each("lines", function(pair, kind)
   end)
 
   it("take max and timeout with a delimiter and without", function()
-    a:write("ab;")
+    local function arrive(text)
+      a:write(text)
+      assert.is_true(b:unread(b:read_bytes(#text)))
+    end
+    arrive("ab;")
     local next_line = b:lines(";", { max = 3, timeout = 0.01 })
     assert.equal("ab", next_line())
     assert.equal("ETIMEDOUT", (select(3, next_line())))
     assert.equal("ETIMEDOUT", (select(3, b:lines({ timeout = 0.01 })())))
-    a:write("cd;")
+    arrive("cd;")
     assert.equal("cd", next_line())
   end)
 

@@ -264,7 +264,7 @@ describe("tls", function()
       end
       local address
       weir.guard(function(err) caught = err end, function()
-        address = serve(tls, { handshake_timeout = 0.05 })
+        address = serve(tls, { handshake_timeout = 0.25 })
       end)
       local _, message, code = subject(address, "one.example")
       assert.equal("ETLS", code)
