@@ -63,6 +63,20 @@ describe("the collector", function()
   end)
 end)
 
+describe("weir.streams", function()
+  it("may be asked while the collector closes streams that nobody has any more", function()
+    assert.same({ "done\n", "", 0 }, { weir_binary.run({ stdin = [[
+      local weak = setmetatable({ {} }, { __mode = "v" })
+      for _ = 1, 10 do
+        for _ = 1, 300 do weir.pair() end
+        collectgarbage("restart")
+        for _ = 1, 3 do weir.streams() end
+      end
+      while weak[1] do weir.streams() end -- it has gone on working
+      print("done")]] }) })
+  end)
+end)
+
 describe("a finalizer", function()
   it("that raises is reported, and harms nobody else", function()
     local out, err, status = weir_binary.run({ stdin = [[

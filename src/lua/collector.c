@@ -114,6 +114,19 @@ void collector_off(void)
     collect(take_step);
 }
 
+bool collector_hold(void)
+{
+    bool works = lua_gc(scheduler.L, LUA_GCISRUNNING, 0);
+    lua_gc(scheduler.L, LUA_GCSTOP, 0);
+    return works;
+}
+
+void collector_go_on(bool worked)
+{
+    if (worked)
+        lua_gc(scheduler.L, LUA_GCRESTART, 0);
+}
+
 /* --- while the host is idle ----------------------------------------------- */
 
 static void idle_tick(struct ev_loop *ev, ev_timer *timer, int events)

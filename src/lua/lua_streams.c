@@ -1,5 +1,6 @@
 /* weir.streams: what streams there are, and what goes on with them. */
 #include "lua/lua_stream.h"
+#include "lua/task_internal.h"
 
 #define HEAD_BYTES 64 /* of what is buffered, as in the report of a task */
 
@@ -19,9 +20,9 @@ static void push_stream(lua_State *L, const struct stream *stream)
 {
     struct lua_stream *box = stream_owner(stream);
     lua_createtable(L, 0, 10);
+    lua_pushinteger(L, (lua_Integer) stream->id);
+    lua_setfield(L, -2, "id");
     if (box) {
-        lua_pushinteger(L, (lua_Integer) box->stream->id);
-        lua_setfield(L, -2, "id");
         lua_pushstring(L, lua_stream_peer(box));
         lua_setfield(L, -2, "peer");
     }
@@ -43,6 +44,7 @@ static int weir_streams(lua_State *L)
 {
     struct list *streams = &task_loop()->streams;
     int count = 0;
+    bool worked = collector_hold();
     lua_newtable(L);
     for (struct list *link = streams->next; link != streams;
          link = link->next) {
@@ -52,6 +54,7 @@ static int weir_streams(lua_State *L)
         push_stream(L, stream);
         lua_rawseti(L, -2, ++count);
     }
+    collector_go_on(worked);
     return 1;
 }
 

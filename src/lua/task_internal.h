@@ -154,6 +154,10 @@ void collector_open(void);
 void collector_close(void);
 void collector_on(void);
 void collector_off(void);
+/* Not in between: for who allocates and is in the midst of what finalizers
+ * change. The second is given what the first returned. */
+bool collector_hold(void);
+void collector_go_on(bool worked);
 /* A whole cycle, now. */
 void collector_all(void);
 /* One of so many bytes is about to be made. */
