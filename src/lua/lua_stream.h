@@ -8,6 +8,7 @@
 #include "lua/task.h"
 
 #define STREAM_TYPE "weir.stream"
+#define LUA_STREAM_HEAD 64 /* bytes of what is buffered that reports show */
 
 struct connecting;   /* lua_connect.c */
 struct lua_listener; /* lua_listener.c */

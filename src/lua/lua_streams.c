@@ -2,12 +2,10 @@
 #include "lua/lua_stream.h"
 #include "lua/task_internal.h"
 
-#define HEAD_BYTES 64 /* of what is buffered, as in the report of a task */
-
 void lua_stream_set_fields(lua_State *L, const struct stream *stream)
 {
     size_t length = buffer_length(&stream->input);
-    size_t head = length < HEAD_BYTES ? length : HEAD_BYTES;
+    size_t head = length < LUA_STREAM_HEAD ? length : LUA_STREAM_HEAD;
     lua_pushnumber(L, (lua_Number) length);
     lua_setfield(L, -2, "buffered");
     lua_pushlstring(L, head > 0 ? buffer_data(&stream->input) : "", head);
