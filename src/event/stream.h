@@ -243,6 +243,8 @@ void stream_abort(struct stream *stream);
 void stream_abort_for(struct stream *stream, int error, const char *reason);
 /* The host ends: closes, after sending what is queued. */
 void stream_leave(struct stream *stream);
+/* Calls `each` for every stream: it may end any of them. */
+void stream_each(struct loop *loop, void (*each)(struct stream *));
 /* Hands over the descriptor, not closing it; the stream is over. */
 int stream_detach(struct stream *stream);
 

@@ -30,7 +30,7 @@ static void stream_end(struct stream *stream, int error, const char *reason)
     if (before == STREAM_CONNECTING || before == STREAM_HANDSHAKE ||
         stream->rare->next)
         stream_events(stream)->ready(stream, error ? error : ERROR_CLOSED);
-    if (before == STREAM_HANDSHAKE || before < STREAM_HANDSHAKE) {
+    if (before <= STREAM_HANDSHAKE) {
         outqueue_clear(&stream->output);
         stream_tell_waiters(stream, error ? error : ERROR_CLOSED);
     }
@@ -221,13 +221,10 @@ void stream_linger_over(struct ev_loop *ev, ev_timer *timer, int events)
  * what has nothing to send is closed now, without a reset. */
 void stream_leave(struct stream *stream)
 {
-    if (stream->phase == STREAM_CLOSED)
-        return;
-    bool queued = outqueue_length(&stream->output) > 0;
     if (stream_closed(stream))
         return;
     stream->left = stream->shared;
-    if (queued) {
+    if (outqueue_length(&stream->output) > 0) {
         stream_close(stream, STREAM_LINGER);
         return;
     }
@@ -242,4 +239,15 @@ void stream_leave(struct stream *stream)
         (void) drain(stream);
     stream_finish(stream);
     stream_release(stream);
+}
+
+void stream_each(struct loop *loop, void (*each)(struct stream *))
+{
+    struct list now;
+    list_init(&now);
+    list_move(&now, &loop->streams);
+    for (struct list *link; (link = list_pop(&now));) {
+        list_insert(&loop->streams, link);
+        each(list_entry(link, struct stream, link));
+    }
 }

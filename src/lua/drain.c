@@ -21,19 +21,6 @@ static bool nothing_under_way(const struct stream *stream)
            outqueue_length(&stream->output) == 0;
 }
 
-/* Calls `each` for every stream: it may end any of them. */
-static void each_stream(void (*each)(struct stream *))
-{
-    struct list *streams = &task_loop()->streams;
-    struct list now;
-    list_init(&now);
-    list_move(&now, streams);
-    for (struct list *link; (link = list_pop(&now));) {
-        list_insert(streams, link);
-        each(list_entry(link, struct stream, link));
-    }
-}
-
 static void end_if_idle(struct stream *stream)
 {
     const struct lua_stream *box = stream_owner(stream);
@@ -54,7 +41,7 @@ static void after_poll(struct ev_loop *ev, ev_check *watcher, int events)
     (void) ev;
     (void) watcher;
     (void) events;
-    each_stream(end_if_idle);
+    stream_each(task_loop(), end_if_idle);
 }
 
 static void grace_over(struct ev_loop *ev, ev_timer *timer, int events)
@@ -62,7 +49,7 @@ static void grace_over(struct ev_loop *ev, ev_timer *timer, int events)
     (void) ev;
     (void) timer;
     (void) events;
-    each_stream(end_now);
+    stream_each(task_loop(), end_now);
     scheduler_stop(-1);
 }
 

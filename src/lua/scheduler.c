@@ -149,18 +149,6 @@ static void leaving(struct ev_loop *ev, ev_prepare *prepare, int events)
         ev_break(ev, EVBREAK_ALL);
 }
 
-static void close_all_streams(void)
-{
-    struct list streams;
-    list_init(&streams);
-    list_move(&streams, &scheduler.loop->streams);
-    for (struct list *link; (link = list_pop(&streams));) {
-        struct stream *stream = list_entry(link, struct stream, link);
-        list_insert(&scheduler.loop->streams, link);
-        stream_leave(stream);
-    }
-}
-
 void scheduler_drain(void)
 {
     struct loop *loop = scheduler.loop;
@@ -169,7 +157,7 @@ void scheduler_drain(void)
     loop->driven = false;
     collector_close();
     loop_drain(loop);
-    close_all_streams();
+    stream_each(loop, stream_leave);
     ev_prepare_init(&scheduler.prepare, leaving);
     ev_prepare_start(loop->ev, &scheduler.prepare);
     loop_stay_awake(loop);
