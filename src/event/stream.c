@@ -12,7 +12,7 @@
 #include "io/plain.h"
 #include "io/standard.h"
 
-/* --- watchers ------------------------------------------------------------ */
+/* --- watchers ------------------------------------------------------------- */
 
 void stream_arm(struct stream *stream, ev_io *watcher, ssize_t answer)
 {

@@ -108,8 +108,7 @@ int stream_detach(struct stream *stream)
     return fd;
 }
 
-/* --- after close -----------------------------------------------------------
- */
+/* --- after close ---------------------------------------------------------- */
 
 /* Discards what came: 0, or once there is nothing left to wait for, ERROR_EOF
  * or another error. */

@@ -26,8 +26,7 @@ void stream_input_ended(struct stream *stream, int error)
 /* The bytes have not been asked yet. */
 enum { NOT_ASKED = -1000 };
 
-/* --- results and places ----------------------------------------------------
- */
+/* --- results and places --------------------------------------------------- */
 
 /* Both come and go with the bytes: an idle stream has neither. Nearly always
  * one result is consumed before there is another. */

@@ -24,8 +24,7 @@ struct trace {
     struct buffer line;
 };
 
-/* --- the file --------------------------------------------------------------
- */
+/* --- the file ------------------------------------------------------------- */
 
 bool trace_open(struct loop *loop, const char *path, size_t bytes)
 {
@@ -90,8 +89,7 @@ static void write_line(struct trace *trace)
     }
 }
 
-/* --- the line --------------------------------------------------------------
- */
+/* --- the line ------------------------------------------------------------- */
 
 static void add_text(struct trace *trace, const char *text)
 {

@@ -37,14 +37,12 @@ void trace_note(struct loop *loop, const char *who, char mark,
                 const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* How many of `size` bytes of data a line shows. */
 size_t trace_shown(const struct loop *loop, size_t size);
-/* The same with the first `size` bytes of a vector, of which so many are
- * there. `peer`: "to 192.0.2.1:53",
- * or NULL. */
+/* One line about the first `size` bytes of a vector, of which those that are
+ * shown must be there. `peer`: "to 192.0.2.1:53", or NULL. */
 void trace_data(struct loop *loop, const char *who, char mark, const char *peer,
                 const struct iovec *vector, size_t size);
 
-/* --- streams ---------------------------------------------------------------
- */
+/* --- streams -------------------------------------------------------------- */
 
 void trace_stream(const struct stream *stream, char mark, const char *format,
                   ...) __attribute__((format(printf, 3, 4)));
@@ -68,8 +66,7 @@ void trace_handshake(const struct stream *stream);
 /* The descriptor is about to be closed. */
 void trace_closed(const struct stream *stream);
 
-/* --- connects, by the id of the stream -------------------------------------
- */
+/* --- connects, by the id of the stream ------------------------------------ */
 
 void trace_connecting(struct loop *loop, unsigned id,
                       const struct net_address *address);
@@ -77,8 +74,7 @@ void trace_connecting(struct loop *loop, unsigned id,
 void trace_not_connected(struct loop *loop, unsigned id,
                          const struct net_address *address, int error);
 
-/* --- listeners and datagram sockets ----------------------------------------
- */
+/* --- listeners and datagram sockets --------------------------------------- */
 
 void trace_listener(const struct listener *listener, const char *event);
 void trace_not_accepted(const struct listener *listener, int error);

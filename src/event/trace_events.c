@@ -20,8 +20,7 @@ static const char *name_of(unsigned id, char *name)
     return name;
 }
 
-/* --- streams ---------------------------------------------------------------
- */
+/* --- streams -------------------------------------------------------------- */
 
 void trace_stream(const struct stream *stream, char mark, const char *format,
                   ...)
@@ -132,8 +131,7 @@ void trace_closed(const struct stream *stream)
         trace_stream(stream, '*', "%s", what);
 }
 
-/* --- connects --------------------------------------------------------------
- */
+/* --- connects ------------------------------------------------------------- */
 
 void trace_connecting(struct loop *loop, unsigned id,
                       const struct net_address *address)
@@ -156,8 +154,7 @@ void trace_not_connected(struct loop *loop, unsigned id,
                    "not connected to %s (given up)", text);
 }
 
-/* --- listeners -------------------------------------------------------------
- */
+/* --- listeners ------------------------------------------------------------ */
 
 void trace_listener(const struct listener *listener, const char *event)
 {
@@ -174,8 +171,7 @@ void trace_not_accepted(const struct listener *listener, int error)
                error_code(error), error_text(error));
 }
 
-/* --- datagram sockets ------------------------------------------------------
- */
+/* --- datagram sockets ----------------------------------------------------- */
 
 static const char *datagram_name(const struct datagram *datagram, char *name)
 {

@@ -181,8 +181,7 @@ static void set_alpn(struct tls_context *context,
     SSL_CTX_set_alpn_select_cb(context->ctx, choose_alpn, context);
 }
 
-/* --- what connections ask --------------------------------------------------
- */
+/* --- what connections ask ------------------------------------------------- */
 
 /* The name in a ClientHello's server_name extension (RFC 6066, 3); NULL if
  * there is none, or none that can be one. */
@@ -289,8 +288,7 @@ static bool set_session(struct tls_context *context,
                                        "tls_info() gave"));
 }
 
-/* --- making ----------------------------------------------------------------
- */
+/* --- making --------------------------------------------------------------- */
 
 static void set_fixed(SSL_CTX *ctx)
 {

@@ -24,7 +24,7 @@ void *operation_wait_mark(void)
     return &wait_mark;
 }
 
-/* --- callbacks' operations are pooled; each keeps its anchor ------------- */
+/* --- callbacks' operations are pooled; each keeps its anchor -------------- */
 
 static struct list bare = {&bare, &bare}, roomy = {&roomy, &roomy};
 static int anchors;
