@@ -147,6 +147,7 @@ if netns.available then
         show(weir.udp("127.0.0.1:53"))
         show(weir.udp("unix:closed/socket"))
         show(weir.connect("unix:closed/socket", { connect_timeout = 10 }))
+        show(weir.connect("127.0.0.1:80", { source = ":1", connect_timeout = 10 }))
         local listener = assert(weir.listen("unix:socket", print))
         os.execute("chmod 0 socket")
         show(weir.connect("unix:socket", { connect_timeout = 10 }))
@@ -169,6 +170,7 @@ if netns.available then
         "udp 127.0.0.1:53: Permission denied\tEACCES",
         "udp unix:closed/socket: Permission denied\tEACCES",
         "connect unix:closed/socket: Permission denied\tEACCES",
+        "connect 127.0.0.1:80: Permission denied\tEACCES",
         "connect unix:socket: Permission denied\tEACCES",
         "listen unix:socket: Address already in use\tEADDRINUSE",
         "process ls: directory closed: Permission denied\tEACCES",

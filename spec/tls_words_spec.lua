@@ -1,6 +1,7 @@
 -- What a failed handshake means to a person, on either side.
 
 local peers = require("spec.support.tls_peers")
+local run = require("spec.support.weir").run
 
 require("spec.support.handshake_reports").hide(setup, teardown)
 
@@ -67,4 +68,26 @@ describe("a client says", function()
     assert.matches("(this side's certificate is for another use)",
       with(certificates.signed({ subject = "CN=x", usage = "server" })), 1, true)
   end)
+end)
+
+describe("a server reports", function()
+  for _, version in ipairs({ "1.2", "1.3" }) do
+    it("a client that does not accept its certificate in one line, TLS " .. version, function()
+      local out, errors, status = run({ "-e", ([[
+        local cert, key = weir.tls.self_signed()
+        local listener = weir.listen("127.0.0.1:0", {
+          tls = { cert = cert, key = key, max_version = %q } }, error)
+        for i, tls in ipairs({ true, { ca = cert, server_name = "foo.example" } }) do
+          print(select(3, weir.connect(listener:address(), { connect_timeout = 10, tls = tls })))
+          while listener:stats().failed_handshakes < i do weir.sleep(0) end
+        end
+        listener:close()
+      ]]):format(version) })
+      assert.same({ "ETLS\nETLS\n", 0 }, { out, status })
+      local line = "weir: TLS handshake with PEER: TLS: "
+      assert.equal(line .. "tlsv1 alert unknown ca (the peer does not trust this side's certificate)\n"
+        .. line .. "sslv3 alert bad certificate (the peer does not accept this side's certificate)\n",
+        (errors:gsub("127%.0%.0%.1:%d+", "PEER")))
+    end)
+  end
 end)
