@@ -131,7 +131,7 @@ void stream_finish(struct stream *stream)
 {
     struct loop *loop = stream_loop(stream);
     int fd = stream->transport->fd;
-    if (fd >= 0 || stream->over_error)
+    if (loop->trace && (fd >= 0 || stream->over_error))
         trace_closed(stream);
     ev_io_stop(loop->ev, &stream->reader);
     stream_drop_waits(stream);
@@ -197,7 +197,8 @@ void stream_open(struct stream *stream, int fd, struct transport *transport)
         stream->transport = transport;
     else
         open_plain(stream, fd);
-    trace_opened(stream, fd);
+    if (stream_loop(stream)->trace)
+        trace_opened(stream, fd);
     if (!stream->nodelay || stream->keepalive) {
         net_set_nodelay(fd, stream->nodelay);
         net_set_keepalive(fd, stream->keepalive);
@@ -209,7 +210,8 @@ void stream_open(struct stream *stream, int fd, struct transport *transport)
         return;
     }
     stream->phase = STREAM_HANDSHAKE;
-    trace_handshake(stream);
+    if (stream_loop(stream)->trace)
+        trace_handshake(stream);
     stream_flush_later(stream);
     stream_settle(stream);
 }
@@ -287,7 +289,8 @@ void stream_handshake_step(struct stream *stream)
         return;
     }
     ssize_t answer = transport->class->handshake(transport);
-    if (answer != IO_WANT_READ)
+    /* Once it is done the next thing is, mostly, to read. */
+    if (answer != IO_WANT_READ && answer != IO_END)
         ev_io_stop(stream_loop(stream)->ev, &stream->reader);
     if (answer != IO_WANT_WRITE)
         stream_stop_writer(stream);
@@ -401,6 +404,8 @@ void stream_watch(struct stream *stream, bool watch)
 
 void stream_set_busy(struct stream *stream, bool busy)
 {
+    if (stream->busy == busy)
+        return;
     stream->busy = busy;
     stream_settle(stream);
 }

@@ -44,8 +44,8 @@ static void linger_on(struct stream *stream, double seconds)
 {
     if (stream->phase == STREAM_DRAINING && seconds > STREAM_DRAIN)
         seconds = STREAM_DRAIN;
-    if (stream->phase != STREAM_CLOSED)
-        stream_start_linger(stream, seconds);
+    stream_start_linger(stream, seconds);
+    stream_settle(stream);
 }
 
 static void stream_close_for(struct stream *stream, int error,
@@ -60,8 +60,8 @@ static void stream_close_for(struct stream *stream, int error,
     } else {
         if (!stream_write_waits(stream))
             stream_flush(stream);
-        linger_on(stream, linger);
-        stream_settle(stream);
+        if (stream->phase != STREAM_CLOSED)
+            linger_on(stream, linger);
     }
     stream_release(stream);
 }
@@ -180,7 +180,8 @@ void stream_close_step(struct stream *stream)
         if (stream_sendable(stream) > 0 && !stream->output_error)
             return;
         stream->phase = STREAM_ENDING;
-        stream_settle(stream);
+        if (stream->watched)
+            stream_settle(stream);
     }
     if (stream->phase != STREAM_ENDING)
         return;

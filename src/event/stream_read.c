@@ -19,7 +19,8 @@ void stream_input_ended(struct stream *stream, int error)
     stream->input_error = error;
     if (error != ERROR_EOF)
         stream_keep_reason(stream, NULL);
-    trace_input_ended(stream, error);
+    if (stream_loop(stream)->trace)
+        trace_input_ended(stream, error);
     ev_io_stop(stream_loop(stream)->ev, &stream->reader);
 }
 

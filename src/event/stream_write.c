@@ -223,7 +223,7 @@ ssize_t stream_end_side(struct stream *stream)
 {
     struct transport *transport = stream->transport;
     ssize_t answer = transport->class->shutdown(transport);
-    if (answer == IO_END)
+    if (answer == IO_END && stream_loop(stream)->trace)
         trace_output_ended(stream);
     return answer;
 }

@@ -4,8 +4,8 @@
  *   0.000912 #1   > 18 "GET / HTTP/1.0\r\n\r\n"
  *
  * While nobody traces loop->trace is NULL and nothing here does anything;
- * what is called for every piece of data is called behind that question. Each
- * line is written at once. */
+ * what every connection comes by, or every piece of data, asks that before.
+ * Each line is written at once. */
 #ifndef WEIR_TRACE_H
 #define WEIR_TRACE_H
 

@@ -132,7 +132,6 @@ static int bio_write(BIO *bio, const char *data, int size)
 {
     struct tls *tls = BIO_get_data(bio);
     size_t length = size > 0 ? (size_t) size : 0;
-    BIO_clear_retry_flags(bio);
     if (length > sizeof gathered.data - gathered.length)
         keep(tls);
     if (length > sizeof gathered.data) {

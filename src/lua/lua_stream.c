@@ -17,8 +17,9 @@
 
 static unsigned last_id;
 
-/* The address of the streams' metatable. */
+/* The address of the streams' metatable, and a registry reference. */
 static const void *metatable;
+static int metatable_reference;
 
 /* luaL_checkudata, which looks the type up by its name, is left to raise. */
 struct lua_stream *lua_stream_check(lua_State *L, int index)
@@ -105,7 +106,7 @@ struct lua_stream *lua_stream_push(lua_State *L,
     memcpy(box->first_peer, size > 0 ? peer : "", size + 1);
     if (options->connect_timeout >= 0)
         lua_stream_have_rare(box)->connect_timeout = options->connect_timeout;
-    luaL_getmetatable(L, STREAM_TYPE);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_reference);
     lua_setmetatable(L, -2);
     box->stream = stream_new(task_loop(), &options->stream, &events, box);
     box->stream->id = ++last_id;
@@ -363,6 +364,8 @@ void lua_stream_open(lua_State *L)
     lua_type_new(L, STREAM_TYPE, methods, metamethods);
     luaL_getmetatable(L, STREAM_TYPE);
     metatable = lua_topointer(L, -1);
+    lua_pushvalue(L, -1);
+    metatable_reference = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, -1, "__index");
     lua_read_methods(L);
     lua_copy_methods(L);
