@@ -37,6 +37,35 @@ describe("a listener", function()
     listener:close()
   end)
 
+  it("has connections with nodelay and keepalive as they are asked for", function()
+    local out, err = run({ stdin = [[
+      local ffi = require("ffi")
+      ffi.cdef("int socket(int, int, int); int listen(int, int);" ..
+        "int getsockopt(int, int, int, int *, int *);")
+      local TCP, NODELAY, SOCKET, KEEPALIVE = 6, 1, 1, 9
+      local function option(stream, level, name)
+        local value, length = ffi.new("int[1]"), ffi.new("int[1]", 4)
+        assert(ffi.C.getsockopt(stream:fd(), level, name, value, length) == 0)
+        return value[0]
+      end
+      local function report(address, options)
+        local told = weir.channel(1)
+        local listener = assert(weir.listen(address, options, function(stream)
+          told:put({ option(stream, TCP, NODELAY), option(stream, SOCKET, KEEPALIVE) })
+        end))
+        weir.connect("127.0.0.1:" .. listener:address():match("%d+$"))
+        print(unpack(told:get({ timeout = 10 })))
+        listener:close()
+      end
+      report("127.0.0.1:0", {})
+      report("127.0.0.1:0", { nodelay = false, keepalive = true })
+      local fd = ffi.C.socket(2, 1, 0)
+      assert(ffi.C.listen(fd, 5) == 0)
+      report("fd:" .. fd, { keepalive = true })
+    ]] })
+    assert.same({ "1\t0\n0\t1\n1\t1\n", "" }, { out, err })
+  end)
+
   it("does not accept while it is paused, and refuses nobody", function()
     local served = weir.channel(3)
     local listener = assert(weir.listen("127.0.0.1:0", function(stream)

@@ -221,6 +221,11 @@ struct listener *listener_adopt(struct loop *loop, int fd,
     return NULL;
 }
 
+void listener_pass_on(struct listener *listener, bool nodelay, bool keepalive)
+{
+    listener->passes_on = net_pass_on(listener->fd, nodelay, keepalive);
+}
+
 void listener_pause(struct listener *listener)
 {
     listener->paused = true;

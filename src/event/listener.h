@@ -47,6 +47,7 @@ struct listener {
     unsigned turn, batch;       /* attempts in the loop's turn so far */
     unsigned alone; /* turns in a row that brought one, none asked for more */
     bool crowd;     /* somebody waited behind the last one */
+    bool passes_on; /* connections have their socket's options from ours */
     bool paused;
     bool reported; /* this episode of exhaustion */
     bool unref;
@@ -67,6 +68,10 @@ struct listener *listener_adopt(struct loop *loop, int fd,
                                 unsigned max_connections,
                                 const struct listener_events *events,
                                 void *owner);
+
+/* Connections have these options from the beginning, if the system can do
+ * that (->passes_on). Not for a socket that others listen on, too. */
+void listener_pass_on(struct listener *listener, bool nodelay, bool keepalive);
 
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);

@@ -177,17 +177,33 @@ static void stream_opened(struct stream *stream)
     stream_settle(stream);
 }
 
+/* The listener that accepted it; or NULL. */
+static const struct listener *listener_of(const struct stream *stream)
+{
+    return stream->counted ? stream->kind->options.listener : NULL;
+}
+
 static void open_plain(struct stream *stream, int fd)
 {
+    const struct listener *listener = listener_of(stream);
     stream->transport = &stream->plain;
     if (stream->shared)
         plain_init_shared(&stream->plain, fd);
-    else if (stream->counted)
-        plain_init_socket(
-            &stream->plain, fd,
-            stream->kind->options.listener->address.as.any.sa_family);
+    else if (listener)
+        plain_init_socket(&stream->plain, fd,
+                          listener->address.as.any.sa_family);
     else
         plain_init(&stream->plain, fd);
+}
+
+static void set_options(const struct stream *stream, int fd)
+{
+    const struct listener *listener = listener_of(stream);
+    if (listener && listener->passes_on)
+        return;
+    net_set_nodelay(fd, stream->nodelay);
+    if (!stream->nodelay || stream->keepalive)
+        net_set_keepalive(fd, stream->keepalive);
 }
 
 void stream_open(struct stream *stream, int fd, struct transport *transport)
@@ -199,12 +215,7 @@ void stream_open(struct stream *stream, int fd, struct transport *transport)
         open_plain(stream, fd);
     if (stream_loop(stream)->trace)
         trace_opened(stream, fd);
-    if (!stream->nodelay || stream->keepalive) {
-        net_set_nodelay(fd, stream->nodelay);
-        net_set_keepalive(fd, stream->keepalive);
-    } else {
-        net_set_nodelay(fd, true);
-    }
+    set_options(stream, fd);
     if (!stream->transport->class->handshake) {
         stream_opened(stream);
         return;

@@ -138,6 +138,18 @@ int net_set_keepalive(int fd, bool on)
     return net_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, on);
 }
 
+bool net_pass_on(int listener, bool nodelay, bool keepalive)
+{
+#ifdef __linux__
+    net_set_nodelay(listener, nodelay);
+    net_set_keepalive(listener, keepalive);
+    return true;
+#else
+    (void) listener, (void) nodelay, (void) keepalive;
+    return false;
+#endif
+}
+
 bool net_is_socket(int fd)
 {
     struct stat info;

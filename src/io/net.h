@@ -84,6 +84,10 @@ int net_connected(int fd);
  * stale file is replaced, a live one gives EADDRINUSE). */
 int net_listen(const struct net_address *address, int backlog, bool reuse_port);
 
+/* Sets what the connections that `listener` is going to accept have from the
+ * beginning; false if they do not inherit it here. */
+bool net_pass_on(int listener, bool nodelay, bool keepalive);
+
 /* bind(2) of a unix socket of `type`: 0 or an errno. A stale file at its path
  * is replaced; what is none, or is answered at, gives EADDRINUSE (R28). */
 int net_bind_local(int fd, const struct net_address *address, int type);

@@ -48,10 +48,14 @@ static const struct operation_class listen_class = {
 
 static int open_at(struct lua_listener *box, const struct net_address *address)
 {
+    const struct stream_options *options = &box->options.stream;
     box->listener =
         listener_open(task_loop(), address, box->backlog, box->reuse_port,
                       box->max_connections, &lua_listener_events, box);
-    return box->listener ? 0 : errno;
+    if (!box->listener)
+        return errno;
+    listener_pass_on(box->listener, options->nodelay, options->keepalive);
+    return 0;
 }
 
 /* "listen name:80: 192.0.2.1:80: Cannot assign requested address" */
