@@ -61,6 +61,22 @@ describe("the collector", function()
     getmetatable(newproxy(true)).__gc = function() done:put(true, function() end) end
     assert.is_true(done:get({ timeout = 20 }))
   end)
+
+  it("calls finalizers where no task runs, which is said to what needs one", function()
+    local done = weir.channel(1)
+    getmetatable(newproxy(true)).__gc = function()
+      local said = {}
+      for name, argument in pairs({ guard = print, deadline = 1, locals = false }) do
+        said[#said + 1] = (select(2, pcall(weir[name], argument, print)))
+      end
+      done:put(said, function() end)
+    end
+    local said = done:get({ timeout = 20 })
+    assert.equal(3, #said)
+    for _, message in ipairs(said) do
+      assert.matches("^%l+: no task runs here$", (message:gsub("^[^\n]-:%d+: ", "")))
+    end
+  end)
 end)
 
 describe("weir.streams", function()

@@ -109,6 +109,8 @@ static int guard_enter(lua_State *L)
 {
     struct task *task = scheduler.current;
     argument_type(L, 1, LUA_TFUNCTION);
+    if (!task)
+        return call_error(L, "guard: no task runs here");
     lua_pushlightuserdata(L, task->context);
     struct context *context = context_new(task->context);
     context->guard = context;
