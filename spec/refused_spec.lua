@@ -65,6 +65,16 @@ describe("without a descriptor left", function()
     ]]))
   end)
 
+  it("TLS says so, and can be had later", function()
+    assert.equal("EMFILE\nEMFILE\ntrue\n", without([[
+      -- This one takes none where OpenSSL is there already.
+      print((select(3, weir.tls.self_signed())) or "EMFILE")
+      print((select(3, weir.tls.context({ cert = "/none" }))))
+      for fd = last, last - 9, -1 do ffi.C.close(fd) end
+      print((assert(weir.tls.self_signed()):match("BEGIN CERTIFICATE")) ~= nil)
+    ]]))
+  end)
+
   it("everything works again as soon as there are some, also names", function()
     assert.equal("EMFILE\tEMFILE\ntrue\t127.0.0.1\nexit\t0\n", without([[
       print((select(3, weir.connect(listener:address()))), (select(3, weir.process({ "true" }))))

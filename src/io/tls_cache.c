@@ -116,6 +116,8 @@ struct tls_context *tls_context_get(const struct tls_settings *settings,
                                     struct tls_fault *fault)
 {
     struct kept found;
+    if (!tls_available(fault))
+        return NULL;
     identify(settings, &found.identity);
     for (int i = 0; i < kept_count; i++) {
         if (memcmp(&kept[i].identity, &found.identity, sizeof found.identity) !=

@@ -311,7 +311,7 @@ static void write_out(X509 *certificate, EVP_PKEY *key, char **certificate_pem,
 bool tls_issue(const struct tls_issue *issue, char **certificate_pem,
                char **key_pem, struct tls_fault *fault)
 {
-    EVP_PKEY *key = make_key(issue, fault);
+    EVP_PKEY *key = tls_available(fault) ? make_key(issue, fault) : NULL;
     if (!key)
         return false;
     X509 *certificate = X509_new();

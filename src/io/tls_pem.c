@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "io/openssl.h"
 
 /* What has several lines is no path either, and must not get into a message
  * of one line. */
@@ -64,8 +65,19 @@ static FILE *open_file(const char *path, size_t size)
     return file;
 }
 
+bool tls_available(struct tls_fault *fault)
+{
+    const char *wrong = openssl_load();
+    if (!wrong)
+        return true;
+    return tls_fault_set(fault, errno,
+                         memory_format("OpenSSL cannot be loaded: %s", wrong));
+}
+
 BIO *tls_pem_open(const char *source, size_t size, struct tls_fault *fault)
 {
+    if (!tls_available(fault))
+        return NULL;
     if (is_text(source, size))
         return BIO_new_mem_buf(source, (int) size);
     FILE *file = open_file(source, size);

@@ -16,6 +16,10 @@ struct tls_text {
     size_t size;
 };
 
+/* Can OpenSSL be used? Asked by whatever a script may begin with; there may be
+ * no descriptor left to load it. */
+bool tls_available(struct tls_fault *fault);
+
 /* "/etc/key.pem", or "PEM text"; to be freed. */
 char *tls_pem_name(const char *source, size_t size);
 
