@@ -169,7 +169,8 @@ describe("listen on", function()
   end)
 
   it("an address that is wrong says what was expected", function()
-    for _, address in ipairs({ "nonsense", "127.0.0.1", "[::1", "host:99999", "unix:", "fd:x", "" }) do
+    for _, address in ipairs({ "nonsense", "127.0.0.1", "[::1", "host:99999", "127.0.0.1:+0", "127.0.0.1: 0",
+      "127.0.0.1:-0", "unix:", "fd:x", "" }) do
       assert.matches("listen " .. address .. ": ", fails("EINVAL", weir.listen(address, nobody)), 1, true)
     end
     assert.matches("a unix path of at most 107 bytes expected",

@@ -49,20 +49,16 @@ static long parse_number(const char *data, size_t size, long limit)
     return number;
 }
 
-/* Digits, or a name in /etc/services; -1 if neither. */
+/* Digits, or a name in /etc/services; -1 if neither. Not getaddrinfo, for which
+ * "+80" and " 80" are numbers. */
 static long parse_port(const char *port)
 {
     size_t size = strlen(port);
     long number = parse_number(port, size, 65535);
-    if (number >= 0 || size == 0 || strspn(port, "0123456789") == size)
+    if (number >= 0 || size == 0)
         return number;
-    struct addrinfo hints = {.ai_family = AF_INET}, *list;
-    if (getaddrinfo(NULL, port, &hints, &list) != 0)
-        return -1;
-    const struct sockaddr_in *first = (void *) list->ai_addr;
-    number = ntohs(first->sin_port);
-    freeaddrinfo(list);
-    return number;
+    const struct servent *service = getservbyname(port, NULL);
+    return service ? ntohs((uint16_t) service->s_port) : -1;
 }
 
 static void set_ipv6(struct net_address *address, const struct in6_addr *ip,
