@@ -340,6 +340,10 @@ describe("weir.process", function()
       function() weir.process({ "ls" }, { env = { "A=b" } }) end)
     raises("env: 'A=b' cannot be a variable's name",
       function() weir.process({ "ls" }, { env = { ["A=b"] = "c" } }) end)
+    raises("env.A: a string expected, got table",
+      function() weir.process({ "ls" }, { env = { A = {} } }) end)
+    raises("env.A: a zero byte cannot be passed on",
+      function() weir.process({ "ls" }, { env = { A = "b\0" } }) end)
     raises("env.A: a string, or false to remove it, expected, got true",
       function() weir.process({ "ls" }, { env = { A = true } }) end)
     raises("cwd: a zero byte cannot be passed on", function() weir.process({ "ls" }, { cwd = "/\0" }) end)

@@ -96,8 +96,10 @@ static int check_environment(lua_State *L, int index)
                        "process: env.%s: a string, or false to remove it, "
                        "expected, got true",
                        name);
-        check_text(L, "env");
-        lua_pop(L, 1);
+        lua_pushfstring(L, "env.%s", name);
+        lua_insert(L, -2);
+        check_text(L, lua_tostring(L, -2));
+        lua_pop(L, 2);
         count++;
     }
     return count;
