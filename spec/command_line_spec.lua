@@ -67,6 +67,17 @@ describe("the command line", function()
       "print('beside.lua', beside)", folder .. "/empty.lua" }))
   end)
 
+  it("finds the neighbours of a script that is a symbolic link", function()
+    local bin = weir.folder({ ["beside.lua"] = "return 'beside the link'",
+      ["linked.lua"] = "return 'only beside the link'" })
+    os.execute(("ln -s %s/uses.lua %s/uses"):format(folder, bin))
+    assert.equal("found beside the script\n", output({ bin .. "/uses" }))
+    assert.equal("found beside the script\n", output({ "uses", folder = bin }))
+    assert.equal("only beside the link\nfound beside the script\n",
+      output({ "-e", "print(require('linked'))", bin .. "/uses" }))
+    weir.remove(bin)
+  end)
+
   it("searches for C modules beside the script", function()
     assert.matches("^" .. folder:gsub("%p", "%%%0") .. "/%?%.so;", output({ folder .. "/cpath.lua" }))
   end)

@@ -6,6 +6,7 @@
 #include <lua.h>
 #include <lualib.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "event/loop.h"
 #include "event/resolver.h"
@@ -86,15 +87,27 @@ static void push_actions(lua_State *L, const struct options *options)
     }
 }
 
+/* Where a script that is a symbolic link really is; nil if it is none. */
+static void push_link_target(lua_State *L, const char *script)
+{
+    struct stat about;
+    bool is_link = lstat(script, &about) == 0 && S_ISLNK(about.st_mode);
+    char *target = is_link ? realpath(script, NULL) : NULL;
+    lua_pushstring(L, target);
+    free(target);
+}
+
 static void push_plan(lua_State *L, const struct options *options)
 {
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     lua_pushcfunction(L, push_all);
     lua_setfield(L, -2, "unpack");
     push_actions(L, options);
     lua_setfield(L, -2, "actions");
     lua_pushstring(L, options->test ? NULL : options->script);
     lua_setfield(L, -2, "script");
+    push_link_target(L, options->script ? options->script : "");
+    lua_setfield(L, -2, "link_target");
     lua_pushboolean(L, options->test);
     lua_setfield(L, -2, "test");
     lua_pushboolean(L, options->interactive);

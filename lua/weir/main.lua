@@ -14,7 +14,8 @@ local function folder_of(path)
   return path:match("^(.*/)[^/]*$") or "./"
 end
 
--- A script finds its own neighbours first.
+-- A script finds its own neighbours first; one that is started through a
+-- symbolic link, as from ~/bin, those of the file before those of the link.
 local function search_beside(path)
   local folder = folder_of(path)
   package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
@@ -63,6 +64,7 @@ end
 
 return function(plan)
   if plan.script and plan.script ~= "-" then search_beside(plan.script) end
+  if plan.link_target then search_beside(plan.link_target) end
   for _, action in ipairs(plan.actions) do run_action(action) end
   if plan.test then return require("weir.test").run() end
   if plan.script then loaded(load_script(plan.script))(arguments(plan)) end
