@@ -217,6 +217,37 @@ describe("weir.stdout", function()
       io.write("4")]])))
   end)
 
+  it("has sent what was printed when the host waits", function()
+    local process = start("exec " .. running([[
+      io.write("question? ")
+      print(weir.stdin:read_until("\n", { inclusive = false }))
+      weir.stdout:write(("x"):rep(300000), function() end)
+      print("behind it")
+      weir.stdin:read_until("\n")]]))
+    assert.equal("question? ", process.stdout:read_bytes(#"question? ", { timeout = 30 }))
+    process.stdin:write("answer\n")
+    assert.equal("answer\n", process.stdout:read_until("\n", { timeout = 30 }))
+    assert.equal(("x"):rep(300000) .. "behind it\n", process.stdout:read_until("\n", { timeout = 30 }))
+    process.stdin:close()
+    assert.same({ "exit", 0 }, { process:wait({ timeout = 30 }) })
+  end)
+
+  it("says once that what was printed cannot be written", function()
+    local process = start("exec " .. running([[
+      local count = 0
+      weir.signal("PIPE", function() count = count + 1 end)
+      for line in weir.stdin:lines() do
+        print(line)
+        weir.sleep(0)
+      end
+      io.stderr:write("told ", count, "\n")]]))
+    process.stdout:close()
+    process.stdin:write("one\n")
+    process.stdin:close()
+    assert.matches("^told %d\n", process.stderr:read_until_close({ timeout = 30 }))
+    process:wait({ timeout = 30 })
+  end)
+
   it("has sent what is queued when the host ends", function()
     for ending, status in pairs({ [""] = 0, ["weir.exit(3)"] = 3, ["os.exit(4)"] = 4, ["error()"] = 1 }) do
       local process = start(running([[

@@ -52,4 +52,3 @@ weir.signal("INT", function()
 end)
 
 print(listener:address() .. " -> " .. target)
-io.stdout:flush()

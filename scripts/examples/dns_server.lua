@@ -52,7 +52,6 @@ assert(weir.listen(socket:local_address(), { timeout = 10 }, function(stream)
   stream:close()
 end))
 print("serving on " .. socket:local_address())
-io.stdout:flush()
 for query, from in function() return socket:receive() end do
   local reply = answer(query, 512)
   if reply then socket:send(reply, from) end

@@ -12,4 +12,3 @@ local listener = assert(weir.listen(arg[1] or "127.0.0.1:7000", function(stream)
 end))
 
 print("listening on " .. listener:address())
-io.stdout:flush()

@@ -44,4 +44,3 @@ if not listener then
   os.exit(1)
 end
 print("listening on " .. listener:address())
-io.stdout:flush()

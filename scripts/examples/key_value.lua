@@ -43,7 +43,6 @@ local function serve(address)
 
   local listener = assert(weir.listen(address or DEFAULT, handle))
   print("listening on " .. listener:address())
-  io.stdout:flush()
 end
 
 local function ask(frame, address)

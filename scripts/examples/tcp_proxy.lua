@@ -41,4 +41,3 @@ if not listener then
   os.exit(1)
 end
 print(listener:address() .. " -> " .. target)
-io.stdout:flush()

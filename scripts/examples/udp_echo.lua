@@ -6,7 +6,6 @@
 local socket = assert(weir.udp(arg[1] or "127.0.0.1:7000"))
 
 print("listening on " .. socket:local_address())
-io.stdout:flush()
 
 while true do
   local data, from, code = socket:receive()

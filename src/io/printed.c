@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 static void (*before_write)(void);
+static int failure; /* errno of the last write that failed */
 
 #ifdef __GLIBC__
 
@@ -33,8 +34,10 @@ static ssize_t cookie_write(void *cookie, const char *data, size_t size)
         before_write();
     while (done < size) {
         ssize_t count = write_waiting(data + done, size - done);
-        if (count <= 0)
+        if (count <= 0) {
+            failure = count < 0 ? errno : EIO;
             break;
+        }
         done += (size_t) count;
     }
     return (ssize_t) done;
@@ -80,10 +83,10 @@ void printed_after(void (*before)(void))
 const char *printed_end(void)
 {
     before_write = NULL;
+    fflush(stdout);
     bool failed = ferror(stdout);
-    const char *reason = fflush(stdout) != 0 ? strerror(errno) : NULL;
     __fpurge(stdout); /* exit would try once more */
-    return !reason && failed ? "some of it could not be written" : reason;
+    return failed ? strerror(failure) : NULL;
 }
 
 /* stdio learns of a failure when the write returns, after the first SIGPIPE:

@@ -37,6 +37,13 @@ void lua_stdio_flush(void)
     fflush(stdout);
 }
 
+/* What cannot be written is gone then, and is not tried again. */
+void lua_stdio_before_wait(void)
+{
+    if (!output || outqueue_length(&output->output) == 0)
+        fflush(stdout);
+}
+
 const char *lua_stdio_lost(void)
 {
     return output && output->lost ? stream_reason(output, output->lost) : NULL;

@@ -84,6 +84,7 @@ void scheduler_idle(bool ran)
         scheduler.quiet = 0;
         return;
     }
+    lua_stdio_before_wait();
     collector_idle(ran);
     if (ran || loop->stirred || loop->holds > 0)
         scheduler.quiet = 0;
