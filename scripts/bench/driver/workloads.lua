@@ -37,7 +37,7 @@ M.all = {
     name = "bulk",
     title = "bulk, blocks of 64 KiB",
     unit = "GiB", service = "bulk", generator = "upload",
-    arguments = { mib = 1024 }, quick = { mib = 384 },
+    arguments = { mib = 1024 }, quick = { mib = 256 },
     servers = { "c", "task", "callback", "into", "luv", "node", "tornado" },
     targets = { task = 0.80, callback = 0.80, into = 0.95 },
   },

@@ -9,9 +9,10 @@
 
 enum {
     MIB = 1 << 20,
-    BATCH = 4 * MIB, /* the server answers each so many bytes */
-    TAIL = 64,       /* with the last ones */
-    WARM_UP = 8      /* batches */
+    BATCH = 64 * MIB, /* the server answers each so many bytes, which are in
+                         no cache any more, as if a network card had put them
+                         into memory, */
+    TAIL = 64         /* with the last ones */
 };
 
 static void send_blocks(struct link *link, struct measure *measure,
@@ -37,8 +38,7 @@ void workload_upload(const struct workload_options *options)
         fail("out of memory");
     message_letters(blocks, BATCH);
     link_open(&link, options->port);
-    for (int i = 0; i < WARM_UP; i++)
-        send_blocks(&link, &measure, blocks);
+    send_blocks(&link, &measure, blocks);
     measure_start(&measure, options->pid);
     for (uint64_t i = 0; i < batches; i++)
         send_blocks(&link, &measure, blocks);

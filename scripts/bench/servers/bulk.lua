@@ -1,10 +1,10 @@
--- Reads blocks of 64 KiB, and answers every 64th with its last 64 bytes:
+-- Reads blocks of 64 KiB, and answers every 1024th with its last 64 bytes:
 -- as strings in a task or in callbacks, or into memory of its own.
 
 local ffi = require("ffi")
 local listen = require("listen")
 
-local BLOCK, BLOCKS, TAIL = 65536, 64, 64
+local BLOCK, BLOCKS, TAIL = 65536, 1024, 64
 
 local function task(stream)
   local count = 0

@@ -52,7 +52,7 @@ function services.bulk(client)
     while have >= 65536 do
       local block = joined:sub(at, at + 65535)
       at, have, blocks = at + 65536, have - 65536, blocks + 1
-      if blocks % 64 == 0 then client:write(block:sub(-64)) end
+      if blocks % 1024 == 0 then client:write(block:sub(-64)) end
     end
     parts = { joined:sub(at) }
   end

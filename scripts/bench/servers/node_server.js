@@ -7,7 +7,7 @@ const net = require('net');
 const tls = require('tls');
 
 const [service, port, argument] = process.argv.slice(2);
-const MIB = 1 << 20, BLOCK = 65536, BLOCKS = 64, TAIL = 64;
+const MIB = 1 << 20, BLOCK = 65536, BLOCKS = 1024, TAIL = 64;
 
 // Feeds split(data, at), which says where the message ends, or −1.
 function messages(socket, split) {

@@ -1,9 +1,9 @@
-/* Reads blocks of 64 KiB, and answers every 64th with its last 64 bytes. */
+/* Reads blocks of 64 KiB, and answers every 1024th with its last 64 bytes. */
 #include <stdlib.h>
 
 #include "services.h"
 
-enum { BLOCK = 65536, BLOCKS = 64, TAIL = 64 };
+enum { BLOCK = 65536, BLOCKS = 1024, TAIL = 64 };
 
 static void bulk_readable(struct peer *peer)
 {

@@ -11,7 +11,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from tornado.tcpserver import TCPServer
 
 service, port, argument = (sys.argv[1:] + [None])[:3]
-MIB, BLOCK, BLOCKS, TAIL = 1 << 20, 65536, 64, 64
+MIB, BLOCK, BLOCKS, TAIL = 1 << 20, 65536, 1024, 64
 
 
 async def lines(stream):
