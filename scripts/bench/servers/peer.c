@@ -104,7 +104,7 @@ ssize_t peer_transmit(struct peer *peer, const void *data, size_t size)
 
 bool peer_has_more(const struct peer *peer)
 {
-    return peer->tls && SSL_pending(peer->tls) > 0;
+    return peer->tls && SSL_has_pending(peer->tls);
 }
 
 int peer_send(struct peer *peer, const void *data, size_t size)
