@@ -54,6 +54,11 @@ for _, version in ipairs({ "1.2", "1.3" }) do
         .. "not foo.example.com", words({ names = { "a", "b", "c", "d", "e", "f", "g" } }))
     end)
 
+    it("takes a wildcard for a whole label only", function()
+      assert.equal("hostname mismatch: certificate is for f*.example.com, not foo.example.com",
+        words({ host = "f*.example.com" }))
+    end)
+
     it("says when it expired, or begins", function()
       local time = math.floor(weir.time())
       assert.equal("certificate has expired: CN=foo was valid until " .. date(time - 60),

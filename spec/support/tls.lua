@@ -46,4 +46,27 @@ function M.client_hello(tls)
   return assert(hello:get({ timeout = 10 }))
 end
 
+--- weir.connect, with a timeout unless one is given.
+function M.connect(address, options)
+  options = options or {}
+  options.timeout = options.timeout or 10
+  return weir.connect(address, options)
+end
+
+--- A listener with `tls`, whose handlers answer each line in capitals.
+function M.serve(tls, options)
+  options = options or {}
+  options.tls = tls
+  return assert(weir.listen("127.0.0.1:0", options, function(stream)
+    for line in stream:lines() do stream:write(line:upper() .. "\n") end
+    stream:close()
+  end))
+end
+
+--- Asserts that such a one answers.
+function M.echo(stream)
+  stream:write("hello\n")
+  assert(stream:read_until("\n", { timeout = 5 }) == "HELLO\n")
+end
+
 return M
