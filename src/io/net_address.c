@@ -285,16 +285,14 @@ static void format_ipv6(const struct sockaddr_in6 *six, char *text, size_t size)
     snprintf(text, size, "[%s%s%s]:%u", host, zone[0] ? "%" : "", zone, port);
 }
 
+/* Up to 99999. */
 static char *put_number(char *at, unsigned number)
 {
-    char digits[16];
-    int count = 0;
-    do
-        digits[count++] = (char) ('0' + number % 10);
-    while (number /= 10);
-    while (count > 0)
-        *at++ = digits[--count];
-    return at;
+    char *last =
+        at + (number > 9) + (number > 99) + (number > 999) + (number > 9999);
+    for (char *digit = last; digit >= at; number /= 10)
+        *digit-- = (char) ('0' + number % 10);
+    return last + 1;
 }
 
 /* Every connection's address is needed in words, and printf(3) would take a
