@@ -140,7 +140,7 @@ static void test_accepts_nobody_in_vain(void)
         loop->turn++;
         turns(1);
     }
-    CHECK(seen.accepted == 12 && accepts == 10);
+    CHECK(seen.accepted == 12 && accepts == 11); /* a crowd, until it is over */
     end_all(listener);
     close_all(fds, 12);
     listener_release(listener);

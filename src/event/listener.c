@@ -31,16 +31,25 @@ static void update(struct listener *listener)
               listener->fd >= 0 && !listener->unref);
 }
 
-/* Linux gives EMFILE even when nobody waits. */
-static bool somebody_waits(const struct listener *listener)
+/* An episode of exhaustion is over, and so is a crowd. */
+static void everybody_came(struct listener *listener)
+{
+    listener->reported = listener->crowd = false;
+}
+
+static bool somebody_waits(struct listener *listener)
 {
     struct pollfd wanted = {.fd = listener->fd, .events = POLLIN};
-    return poll(&wanted, 1, 0) > 0;
+    if (poll(&wanted, 1, 0) > 0)
+        return true;
+    everybody_came(listener);
+    return false;
 }
 
 /* Trying again at once would only burn CPU: the socket stays readable. */
 static void exhausted(struct listener *listener, int error)
 {
+    /* Linux gives EMFILE even when nobody waits. */
     if (!somebody_waits(listener))
         return;
     loop_start_timer(listener->loop, &listener->rest, LISTENER_REST);
@@ -84,14 +93,15 @@ enum outcome {
 
 /* Linux takes longer to accept nobody than for the rest of accept, poll and
  * epoll_wait together. Most come alone; of another one the loop's next poll
- * tells. Only where every turn brings some it is asked who is behind. */
+ * tells. Only where every turn brings some it is asked who is behind, and then
+ * all of them are taken. */
 static bool others_wait(struct listener *listener)
 {
-    if (!listener->crowd && !listener->reported && listener->alone != 1)
+    if (listener->crowd)
+        return true;
+    if (!listener->reported && listener->alone != 1)
         return false;
     listener->crowd = somebody_waits(listener);
-    if (!listener->crowd)
-        listener->reported = false;
     return listener->crowd;
 }
 
@@ -107,7 +117,7 @@ static enum outcome accept_one(struct listener *listener)
     }
     int error = errno;
     if (error_would_block(error)) {
-        listener->reported = false;
+        everybody_came(listener);
         return OVER;
     }
     trace_not_accepted(listener, error);

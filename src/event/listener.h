@@ -46,7 +46,7 @@ struct listener {
     int references;             /* the owner's, one per connection */
     unsigned turn, batch;       /* attempts in the loop's turn so far */
     unsigned alone; /* turns in a row that brought one, none asked for more */
-    bool crowd;     /* somebody waited behind the last one */
+    bool crowd;     /* several waited, and nobody has said that none is left */
     bool passes_on; /* connections have their socket's options from ours */
     bool paused;
     bool reported; /* this episode of exhaustion */
