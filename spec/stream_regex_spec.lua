@@ -180,6 +180,20 @@ transports.each("a regex", function(pair)
     assert.equal(text, b:read_bytes(61))
   end)
 
+  it("of a group that calls itself without end ends in EPROTO, soon", function()
+    for _, pattern in ipairs({ "(|(?1))", "(a?|(?-1))*b", "(?<n>|(?&n))", "(|\\g<1>)" }) do
+      a:write("c")
+      local data, message, code = b:read_until_regex(pattern, { timeout = 20 })
+      assert.is_nil(data)
+      assert.equal("EPROTO", code)
+      assert.matches("regex passes its memory limit$", message)
+      assert.equal("c", b:read_bytes(1))
+    end
+    local nested = ("("):rep(500) .. ("x)"):rep(500)
+    a:write(nested)
+    assert.equal(nested, b:read_until_regex([[\((?:[^()]++|(?R))*\)]], { timeout = 5 }))
+  end)
+
   it("is forgotten in time: a thousand different ones may come", function()
     for i = 1, 1000 do
       a:write("<" .. i .. ">")

@@ -18,7 +18,8 @@ enum {
     MATCH_LIMIT = 1000000,
     HEAP_LIMIT = 16 * 1024,
     STACK_SIZE = 32 * 1024,
-    STACK_LIMIT = 16 * 1024 * 1024
+    STACK_LIMIT = 16 * 1024 * 1024,
+    RECURSION_LIMIT = 128 * 1024 /* the time is quadratic in that */
 };
 
 struct regex {
@@ -28,6 +29,7 @@ struct regex {
     size_t least;  /* a match is at least so long */
     bool anchored; /* it begins at the first byte or nowhere */
     bool restart;  /* every search begins at the first byte */
+    bool recurses; /* a group may call itself, without end even */
 };
 
 enum result { RESULT_MATCH, RESULT_PARTIAL, RESULT_NONE, RESULT_FAULT };
@@ -62,19 +64,22 @@ static pcre2_compile_context *compile_context(void)
     return context;
 }
 
-static pcre2_match_context *match_context(void)
+static pcre2_match_context *match_context(bool recurses)
 {
-    static pcre2_match_context *context;
+    static pcre2_match_context *contexts[2];
+    pcre2_match_context *context = contexts[recurses];
     if (context)
         return context;
     context = pcre2_match_context_create(general_context());
+    contexts[recurses] = context;
     pcre2_set_match_limit(context, MATCH_LIMIT);
     pcre2_set_depth_limit(context, MATCH_LIMIT);
     pcre2_set_heap_limit(context, HEAP_LIMIT);
     /* Kept for good, like the contexts. NULL: the machine's stack is used. */
-    static pcre2_jit_stack *stack;
-    stack = pcre2_jit_stack_create(STACK_SIZE, STACK_LIMIT, general_context());
-    pcre2_jit_stack_assign(context, NULL, stack);
+    size_t limit = recurses ? RECURSION_LIMIT : STACK_LIMIT;
+    pcre2_jit_stack_assign(
+        context, NULL,
+        pcre2_jit_stack_create(STACK_SIZE, limit, general_context()));
     return context;
 }
 
@@ -84,6 +89,23 @@ static pcre2_match_context *match_context(void)
 static bool must_restart(const char *text, size_t size)
 {
     return memmem(text, size, "\\G", 2) || memmem(text, size, "(*", 2);
+}
+
+/* "(?R)", "(?1)", "(?-1)", "(?&name)", "\\g<name>". Finding these where they
+ * mean something else only bounds how deep a match may go. */
+static bool may_recurse(const char *text, size_t size)
+{
+    if (memmem(text, size, "\\g", 2) || memmem(text, size, "(?P>", 4))
+        return true;
+    const char *at = text, *end = text + size;
+    while ((at = memmem(at, (size_t) (end - at), "(?", 2))) {
+        at += 2;
+        if (at < end && *at == '-')
+            at++;
+        if (at < end && memchr("R&+0123456789", *at, 13))
+            return true;
+    }
+    return false;
 }
 
 static void describe(struct regex *regex)
@@ -113,6 +135,7 @@ struct regex *regex_new(const char *text, size_t size, char **message,
     struct regex *regex = memory_new(sizeof *regex);
     regex->code = code;
     regex->restart = must_restart(text, size);
+    regex->recurses = may_recurse(text, size);
     regex->result =
         pcre2_match_data_create_from_pattern(code, general_context());
     describe(regex);
@@ -168,9 +191,9 @@ static enum result search(const struct regex *regex, struct match_place *place,
                           const char **detail)
 {
     size_t start = regex->restart ? 0 : place->scanned;
-    int status =
-        pcre2_match(regex->code, (PCRE2_SPTR) data, length, start,
-                    options | PCRE2_NOTEMPTY, regex->result, match_context());
+    int status = pcre2_match(regex->code, (PCRE2_SPTR) data, length, start,
+                             options | PCRE2_NOTEMPTY, regex->result,
+                             match_context(regex->recurses));
     match_worked(length - start);
     if (status == PCRE2_ERROR_NOMATCH) {
         place->scanned = length;
