@@ -1,8 +1,6 @@
 local expect = require("spec.support.expect")
 
-local function code_of(...)
-  return (select(3, ...))
-end
+local code_of = expect.code_of
 
 local function sleep_long()
   return code_of(weir.sleep(100))

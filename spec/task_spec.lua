@@ -1,8 +1,6 @@
 local expect = require("spec.support.expect")
 
-local function code_of(...)
-  return (select(3, ...))
-end
+local code_of = expect.code_of
 
 -- A task that waits for ever, and one that ends when it is told.
 local function suspended()

@@ -12,6 +12,11 @@ function M.fails(code, ...)
   return message
 end
 
+--- The code of nil, message, code.
+function M.code_of(...)
+  return (select(3, ...))
+end
+
 --- Asserts that f raises such a message, at a line of its own file.
 function M.raises(pattern, f)
   local file = debug.getinfo(f, "S").short_src:match("[^/]*$")
