@@ -10,7 +10,7 @@
 #define STREAM_TYPE "weir.stream"
 #define LUA_STREAM_HEAD 64 /* bytes of what is buffered that reports show */
 
-struct connecting;   /* lua_connect.c */
+struct connecting;   /* lua_connecting.c */
 struct lua_listener; /* lua_listener.c */
 
 /* What few streams have, or have only until they are open. The others share
