@@ -1,6 +1,8 @@
 /* weir.resolve: names to addresses, and all other DNS records. */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -167,6 +169,20 @@ static int fail(lua_State *L, struct call *call, const char *name, int error)
     return call_fail(L, call, error, lua_tostring(L, -1));
 }
 
+/* Of `servers`, or NULL, there is no resolver. */
+static int fail_without(lua_State *L, struct call *call, const char *name,
+                        const char *servers, int error)
+{
+    if (error != EINVAL)
+        return fail(L, call, name, error);
+    lua_pushfstring(L,
+                    "resolve %s: %s '%s': addresses such as 192.0.2.53 or "
+                    "[::1]:53, with commas between them, expected",
+                    name, servers ? "servers" : "WEIR_NAMESERVERS",
+                    servers ? servers : getenv("WEIR_NAMESERVERS"));
+    return call_fail(L, call, error, lua_tostring(L, -1));
+}
+
 static struct resolver_query *ask(struct resolver *resolver, const char *name,
                                   int type, int family, struct operation *op)
 {
@@ -202,10 +218,8 @@ static int weir_resolve(lua_State *L)
     if (size == 0 || strlen(name) != size)
         return fail(L, &call, name, RESOLVER_BAD_NAME);
     struct resolver *resolver = resolver_get(task_loop(), servers, &error);
-    if (!resolver) {
-        lua_pushfstring(L, "servers %s", servers ? servers : "");
-        return fail(L, &call, lua_tostring(L, -1), error);
-    }
+    if (!resolver)
+        return fail_without(L, &call, name, servers, error);
     struct operation *op = call_wait(L, &call, &resolve_class, -1);
     op->object = (void *) name;
     operation_room(op)->slot[TYPE].number = type;
