@@ -79,10 +79,15 @@ local function in_chunk()
   return weir.locals()[MARK] == current.chunk
 end
 
+-- Where there is nothing to interrupt, unless the script handles it itself.
+local function leave()
+  if interrupt.alone() then weir.exit(130) end
+end
+
 local function interrupt_editing(pending)
   local typed = readline.stop()
   io.stdout:write("\n")
-  if not typed and pending == "" then weir.exit(130) end
+  if not typed and pending == "" then leave() end
   current.interrupted = true
   current.task:cancel()
 end
@@ -190,7 +195,7 @@ function M.run()
       interrupt.now()
       current.task:cancel()
     else
-      weir.exit(130)
+      leave()
     end
   end)
   if terminal then
@@ -208,7 +213,7 @@ function M.run()
     end
   end
   if terminal then io.stdout:write("\n") end
-  weir.exit(0)
+  weir.stop()
 end
 
 return M

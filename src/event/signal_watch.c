@@ -188,6 +188,11 @@ void signal_watch_stop(struct signal_watch *watch)
         sigaction(number, &before[number], NULL);
 }
 
+int signal_watch_count(int number)
+{
+    return watched[number];
+}
+
 void signal_watch_interrupts(bool (*handler)(void))
 {
     interrupts = handler;

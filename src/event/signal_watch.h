@@ -39,6 +39,8 @@ bool signal_watch_allowed(int number);
 void signal_watch_start(struct signal_watch *watch);
 /* Idempotent. The last one gone, the signal does what is usual again. */
 void signal_watch_stop(struct signal_watch *watch);
+/* How many watch it. */
+int signal_watch_count(int number);
 
 /* From now on SIGINT, even if it is watched, calls `handler` in the raw handler
  * too; and ends the process when that returns false, or when the one before

@@ -85,7 +85,15 @@ static int interrupt_done(lua_State *L)
     return 0;
 }
 
+/* interrupt.alone(): does nobody but the REPL handle SIGINT? */
+static int interrupt_alone(lua_State *L)
+{
+    lua_pushboolean(L, signal_watch_count(SIGINT) == 1);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
+    {"alone", interrupt_alone},
     {"begin", interrupt_begin},
     {"now", interrupt_now},
     {"done", interrupt_done},
