@@ -33,6 +33,16 @@ describe("weir --test", function()
     assert.equal(1, status)
   end)
 
+  it("shows bytes that a terminal would not show", function()
+    local output = run_spec([[
+      it("fails", function() assert.equal("A\r\n\"\\\0\255", "é\tA\n'") end)]])
+    assert.matches([[Passed in:
+(string) 'é	A
+''
+Expected:
+(string) "A\r\n\"\\\x00\xff"]], output, 1, true)
+  end)
+
   it("fails when SIGTERM cuts it short, having torn down", function()
     local output, status = run_spec([[
       local a, b = weir.pair()

@@ -126,6 +126,23 @@ local function call_runner(runner)
   return loadstring(chunk, "@weir --test")(runner, { standalone = false })
 end
 
+local escapes = {
+  ["\r"] = "\\r", ["\n"] = "\\n", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\",
+}
+
+local function escape(byte)
+  return escapes[byte] or ("\\x%02x"):format(byte:byte())
+end
+
+-- How busted shows a string that a terminal would not show as it is ("\r",
+-- bytes that are no text): as in Lua, and in the trace.
+local function show_bytes(value)
+  if type(value) ~= "string" then return nil end
+  local rest = value:gsub("[\194-\244][\128-\191]+", "")
+  if not rest:find("[^\n\t\32-\126]") then return nil end
+  return '(string) "' .. value:gsub('[%c"\\\127-\255]', escape) .. '"'
+end
+
 -- The first line only: what follows lists every place that was looked in.
 local function first_line(message)
   return (tostring(message):match("^[^\n]*"))
@@ -146,6 +163,7 @@ function M.run()
     os.exit(1)
   end
   guard_specs()
+  require("luassert"):add_formatter(show_bytes)
   core.deadlocked()
   local passed, message = xpcall(call_runner, traceback, runner)
   if message then io.stderr:write("weir: ", message, "\n") end
