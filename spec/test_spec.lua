@@ -56,6 +56,29 @@ Expected:
     assert.equal(1, status)
   end)
 
+  it("says what SIGTERM has cut, whatever it waited in", function()
+    for name, wait in pairs({
+      ["channel get"] = "weir.channel():get()",
+      ["sleep"] = "weir.sleep(100)",
+      ["join"] = "weir.spawn(weir.sleep, 100):join()",
+    }) do
+      local output, status = run_spec([[
+        local listener = weir.listen("127.0.0.1:0", function() end)
+        teardown(function() print("torn down") listener:close() end)
+        it("hangs", function()
+          weir.after(0, function() io.popen("kill $PPID"):close() end)
+          ]] .. wait .. [[ end)
+        it("does not run", function() print("it ran") end)]])
+      assert.matches("weir: SIGTERM: these tasks exist:\n  task #1 %(main%): waiting in " .. name, output)
+      assert.matches("inner_spec.lua:5: in ", output)
+      assert.matches("0 successes / 0 failures / 1 error", output)
+      assert.is_nil(output:find("it ran", 1, true))
+      assert.matches("torn down\n", output)
+      assert.matches("weir: SIGTERM cut the specs short\n", output)
+      assert.equal(1, status)
+    end
+  end)
+
   it("fails the spec whose task or callback fails", function()
     local output, status = run_spec([[
       it("has a task", function()

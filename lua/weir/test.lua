@@ -14,6 +14,7 @@ weir: --test needs busted (Debian: apt install lua-busted): %s
 
 local DEADLOCK =
   "deadlock: this waits for what can never happen (shown on standard error)"
+local CUT = "SIGTERM came while this waited (shown on standard error)"
 
 -- Errors in callbacks and tasks that belong to no spec any more.
 local strays = 0
@@ -41,7 +42,7 @@ end
 local function next_deadlock()
   local traceback = core.deadlocked()
   return traceback and {
-    error = place_in(traceback) .. DEADLOCK,
+    error = place_in(traceback) .. (core.draining() and CUT or DEADLOCK),
     traceback = "\n" .. traceback,
   }
 end
@@ -102,6 +103,12 @@ local function keep_tracebacks(busted)
   end
 end
 
+-- After SIGTERM no spec begins any more.
+local function unless_draining(busted, ...)
+  busted.skipAll = busted.skipAll or core.draining()
+  return ...
+end
+
 local function guard_specs()
   local new_core = require("busted.core")
   package.loaded["busted.core"] = function()
@@ -110,7 +117,8 @@ local function guard_specs()
     keep_tracebacks(busted)
     function busted.safe(descriptor, run, element)
       if descriptor == "it" then
-        return guarded(safe, descriptor, run, element)
+        return unless_draining(busted,
+          guarded(safe, descriptor, run, element))
       end
       local function checked(...) return unless_deadlocked(run(...)) end
       return safe(descriptor, checked, element)
@@ -127,7 +135,8 @@ local function call_runner(runner)
 end
 
 local escapes = {
-  ["\r"] = "\\r", ["\n"] = "\\n", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\",
+  ["\r"] = "\\r", ["\n"] = "\\n", ["\t"] = "\\t",
+  ['"'] = '\\"', ["\\"] = "\\\\",
 }
 
 local function escape(byte)

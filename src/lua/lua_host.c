@@ -36,9 +36,10 @@ static int failures(lua_State *L)
     return 1;
 }
 
-/* core.deadlocked() → the traceback of what failed for one since the former
- * call, if something did. The first call makes deadlocks fail what the main
- * task waits in, once from call to call, instead of ending the host. */
+/* core.deadlocked() → the traceback of what failed for one, or for SIGTERM,
+ * since the former call, if something did. The first call makes deadlocks fail
+ * what the main task waits in, once from call to call, instead of ending the
+ * host. */
 static int deadlocked(lua_State *L)
 {
     scheduler.testing = true;

@@ -124,6 +124,8 @@ static void usual(int number)
         scheduler_stop(128 + number);
         break;
     case SIGTERM:
+        if (scheduler.testing && !scheduler.draining)
+            scheduler_cut_specs();
         drain_begin(grace);
         break;
     case SIGPIPE:

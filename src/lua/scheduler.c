@@ -40,14 +40,22 @@ static struct task *waiting_main(void)
 
 /* Busted runs in the main task: what it waits in fails, and the specs behind
  * the one that hangs get their turn. */
-static void tell_main(struct task *main)
+static void tell_main(struct task *main, int error)
 {
     lua_State *L = scheduler.L;
     report_push_traceback(L, main);
     const char *text = lua_tostring(L, -1);
     scheduler.deadlock = memory_copy(text, strlen(text));
     lua_pop(L, 1);
-    operation_abort(&main->wait.op, EDEADLK);
+    operation_abort(&main->wait.op, error);
+}
+
+void scheduler_cut_specs(void)
+{
+    struct task *main = waiting_main();
+    report_tasks("weir: SIGTERM: these tasks exist:");
+    if (main && !scheduler.deadlock)
+        tell_main(main, ECANCELED);
 }
 
 /* Nothing is ready and nothing holds the host. Before that is the end, what
@@ -70,7 +78,7 @@ static void nothing_left(void)
                      "tasks wait:");
         scheduler.failures++;
         if (main && !scheduler.deadlock) {
-            tell_main(main);
+            tell_main(main, EDEADLK);
             return;
         }
     }

@@ -25,6 +25,10 @@ void scheduler_drain(void);
  * prints any more. */
 int scheduler_output_status(int status);
 
+/* SIGTERM has come while specs run: says what the one that runs waits for, and
+ * cancels that, so that it can tear down. */
+void scheduler_cut_specs(void);
+
 /* Ends at the next chance, with `status` (-1: the usual one). */
 void scheduler_stop(int status);
 

@@ -88,7 +88,7 @@ struct scheduler {
     bool draining;  /* R24: nothing new, only what is under way */
     bool leaving;   /* scheduler_drain runs */
     bool testing;   /* core.deadlocked has been called */
-    char *deadlock; /* the main task's traceback; NULL if there was none */
+    char *deadlock; /* of the main task, its traceback; also if SIGTERM cut */
     ev_prepare prepare;
     int quiet; /* turns in which nothing could happen */
     /* Registry references: thread → true; operation anchors; a list of tasks
