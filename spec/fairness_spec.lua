@@ -189,21 +189,45 @@ describe("the budget of a stream", function()
   end
 
   -- A file is always ready: nothing but the budget holds it back.
-  it("is 256 KiB read in a turn", function()
+  local function open_file(size, options)
     local name = os.tmpname()
     local file = assert(io.open(name, "w"))
-    file:write(("x"):rep(SIZE))
+    file:write(("x"):rep(size))
     file:close()
-    local stream = weir.stream(ffi.C.open(name, 0))
+    local stream = weir.stream(ffi.C.open(name, 0), options)
     os.remove(name)
-    local all = weir.channel(1)
-    local reader = weir.spawn(function()
-      all:put(stream:read_until_close({ timeout = 10 }))
-    end)
-    check_steps(turns(function()
-      return reader:status() == "done" and SIZE or stream:buffered()
-    end, SIZE))
-    assert.equal(SIZE, #all:get({ timeout = 10 }))
+    return stream
+  end
+
+  -- Each reads SIZE bytes into the buffer, or here.
+  local memory
+  local reads = {
+    read_until_close = function(stream, done) stream:read_until_close({ timeout = 10 }, done) end,
+    read_bytes = function(stream, done) stream:read_bytes(SIZE, { timeout = 10 }, done) end,
+    read_into = function(stream, done) stream:read_into(memory, SIZE, { timeout = 10 }, done) end,
+  }
+
+  for name, read in pairs(reads) do
+    for _, chunk in ipairs({ 65536, 100000, SIZE }) do
+      it(("is 256 KiB read in a turn: %s, in chunks of %d"):format(name, chunk), function()
+        local stream = open_file(SIZE + 1, { read_chunk_size = chunk })
+        local done = weir.channel(1)
+        memory = ffi.new("char[?]", SIZE + 1)
+        assert.equal("x", stream:read_bytes(1))
+        read(stream, function(got) done:put(type(got) == "number" and got or #got) end)
+        check_steps(turns(function()
+          return stream:reading() and stream:buffered() + #ffi.string(memory) or SIZE
+        end, SIZE))
+        assert.equal(SIZE, done:get({ timeout = 10 }))
+        stream:close()
+      end)
+    end
+  end
+
+  it("is 256 KiB read in a turn: noticed, for a close callback", function()
+    local stream = open_file(SIZE, { read_chunk_size = SIZE })
+    stream:set_close_callback(function() end)
+    check_steps(turns(function() return stream:buffered() end, SIZE))
     stream:close()
   end)
 

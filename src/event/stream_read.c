@@ -161,20 +161,22 @@ static int answer_from_buffer(struct stream *stream)
 
 /* --- filling -------------------------------------------------------------- */
 
-/* How much may be asked of the kernel: what the read lacks, or a chunk. Where
- * nobody reads, a chunk is all that may be held (R17). */
-static size_t fill_size(const struct stream *stream)
+/* How much may be asked of the kernel: what the read lacks, or a chunk, and no
+ * more than the turn's budget has left. Where nobody reads, a chunk is all that
+ * may be held (R17). */
+static size_t fill_size(struct stream *stream)
 {
+    const struct stream_options *options = &stream->kind->options;
     size_t length = buffer_length(&stream->input);
-    size_t size = stream->kind->options.read_chunk_size;
-    if (!stream->reading)
-        return size - length;
-    size_t limit = stream->kind->options.max_buffer_size;
-    if (stream->wanted > size)
+    size_t size = options->read_chunk_size;
+    size_t limit = stream->reading ? options->max_buffer_size : size;
+    size_t budget = stream_budget_left(stream, &stream->bytes_read);
+    if (stream->reading && stream->wanted > size)
         size = stream->wanted;
     /* One byte more than allowed tells "full" from "just ended". */
     size_t room = limit > length ? limit - length : 1;
-    return size < room ? size : room;
+    size = size < room ? size : room;
+    return size < budget ? size : budget;
 }
 
 static ssize_t transport_read(struct stream *stream, void *data, size_t size)
@@ -226,8 +228,9 @@ static ssize_t fill_into(struct stream *stream)
 {
     struct stream_rare *rare = stream_have_rare(stream);
     size_t size = rare->into_length - rare->into_have;
-    if (size > LOOP_BUDGET)
-        size = LOOP_BUDGET;
+    size_t budget = stream_budget_left(stream, &stream->bytes_read);
+    if (size > budget)
+        size = budget;
     ssize_t count = transport_read(stream, rare->into + rare->into_have, size);
     if (count > 0)
         rare->into_have += (size_t) count;
@@ -444,6 +447,10 @@ void stream_read_notice(struct stream *stream)
     size_t chunk = stream->kind->options.read_chunk_size;
     if (stream->input_error || buffer_length(&stream->input) >= chunk) {
         ev_io_stop(stream_loop(stream)->ev, &stream->reader);
+        return;
+    }
+    if (stream_budget_left(stream, &stream->bytes_read) == 0) {
+        stream_go_on_later(stream);
         return;
     }
     int answer;
