@@ -164,6 +164,25 @@ describe("a listener", function()
     listener:close()
   end)
 
+  it("leaves a stream open until its handler returns, whatever its close callback", function()
+    local order, done = {}, weir.channel(1)
+    local listener = assert(weir.listen("127.0.0.1:0", function(stream)
+      stream:set_close_callback(function(_, code) done:put(code) end)
+      order[1] = stream:read_until_close({ timeout = T })
+      for _ = 1, 5 do weir.sleep(0) end
+      order[2] = stream:closed()
+      order[3] = stream:write("answer")
+    end))
+    local client = clients_of(listener, 1)[1]
+    client:write("question")
+    client:shutdown()
+    assert.equal("answer", client:read_until_close({ timeout = T }))
+    assert.equal("EOF", done:get({ timeout = T }))
+    assert.same({ "question", false, true }, order)
+    client:close()
+    listener:close()
+  end)
+
   it("reports an error in a handler once, closes that stream, goes on", function()
     local out, err, status = run({ "-e", [[
       local count, listener = 0, nil

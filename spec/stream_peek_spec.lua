@@ -51,13 +51,16 @@ transports.each("the buffer", function(pair)
   end)
 
   it("finds a delimiter that unread completes, searched before or not", function()
-    a:write("\nrest")
-    assert.equal("\n", b:read_bytes(1))
-    assert.equal("ETIMEDOUT", (select(3, b:read_until("\r\n", { timeout = 0.01 }))))
-    b:unread("\n")
-    b:unread("head\r")
-    assert.equal("head\r\n", b:read_until("\r\n"))
-    assert.equal("rest", b:read_bytes(4))
+    for name, delimiter in pairs({ read_until = "\r\n", read_until_regex = "\r\n", lists = { "\r\n", "never" } }) do
+      local read = b[name] or b.read_until
+      a:write("\nwhat comes behind it")
+      b:unread(b:read_bytes(21):sub(2))
+      assert.equal("ETIMEDOUT", (select(3, read(b, delimiter, { timeout = 0.01 }))))
+      b:unread("\n")
+      b:unread("\r")
+      assert.equal("\r\n", (read(b, delimiter)))
+      assert.equal("what comes behind it", b:read_bytes(20))
+    end
   end)
 
   it("takes back up to max_buffer_size, and says ENOBUFS beyond", function()
