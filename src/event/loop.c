@@ -136,7 +136,7 @@ void loop_may_sleep(struct loop *loop, bool may)
 {
     if (!may)
         ev_idle_start(loop->ev, &loop->idle);
-    else if (!loop->awake)
+    else if (!loop->awake && ev_is_active(&loop->idle))
         ev_idle_stop(loop->ev, &loop->idle);
 }
 
