@@ -88,10 +88,17 @@ static void dispose(struct outqueue_chunk *chunk)
     }
 }
 
+/* The last chunk; NULL if there is none. */
+static struct outqueue_chunk *tail_of(const struct outqueue *queue)
+{
+    return queue->head ? queue->head->tail : NULL;
+}
+
 static void put(struct outqueue *queue, struct outqueue_chunk *chunk)
 {
-    if (queue->head)
-        queue->head->tail->next = chunk;
+    struct outqueue_chunk *tail = tail_of(queue);
+    if (tail)
+        tail->next = chunk;
     else
         queue->head = chunk;
     queue->head->tail = chunk;
@@ -121,7 +128,7 @@ static void put_copy(struct outqueue *queue, const char *data, size_t size)
 
 void outqueue_copy(struct outqueue *queue, const void *data, size_t size)
 {
-    struct outqueue_chunk *tail = queue->head ? queue->head->tail : NULL;
+    struct outqueue_chunk *tail = tail_of(queue);
     size_t fits = tail ? tail->room : 0;
     if (fits > size)
         fits = size;

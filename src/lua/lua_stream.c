@@ -95,7 +95,8 @@ struct lua_stream *lua_stream_push(lua_State *L,
                                    const struct lua_stream_options *options,
                                    const char *peer)
 {
-    size_t size = lua_stream_is_name(peer) ? strlen(peer) : 0;
+    const char *name = lua_stream_name(peer);
+    size_t size = strlen(name);
     struct lua_stream *box = lua_newuserdata(L, sizeof *box + size + 1);
     *box = (struct lua_stream){
         .close_callback = LUA_NOREF,
@@ -103,7 +104,7 @@ struct lua_stream *lua_stream_push(lua_State *L,
         .timeout = options->timeout,
     };
     lua_stream_rare_begin(box);
-    memcpy(box->first_peer, size > 0 ? peer : "", size + 1);
+    memcpy(box->first_peer, name, size + 1);
     if (options->connect_timeout >= 0)
         lua_stream_have_rare(box)->connect_timeout = options->connect_timeout;
     lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_reference);

@@ -75,7 +75,8 @@ void lua_stream_push_box(lua_State *L, struct lua_stream *box);
 void lua_stream_set_peer(struct lua_stream *box, const char *peer);
 /* Its address, in words; NULL if it has none. */
 const char *lua_stream_peer(const struct lua_stream *box);
-bool lua_stream_is_name(const char *peer);
+/* `peer` (may be NULL) if a stream can be called by it, else "". */
+const char *lua_stream_name(const char *peer);
 /* Both ends are here; not any more: returns the other one, or NULL. */
 void lua_stream_pair(struct lua_stream *a, struct lua_stream *b);
 struct lua_stream *lua_stream_unpair(struct lua_stream *box);

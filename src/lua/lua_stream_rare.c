@@ -60,20 +60,20 @@ void lua_stream_rare_end(struct lua_stream *box)
 }
 
 /* A unix socket that is not bound has no name to be called by. */
-bool lua_stream_is_name(const char *peer)
+const char *lua_stream_name(const char *peer)
 {
-    return peer && *peer && strcmp(peer, "unix:") != 0;
+    return peer && strcmp(peer, "unix:") != 0 ? peer : "";
 }
 
 void lua_stream_set_peer(struct lua_stream *box, const char *peer)
 {
-    bool named = lua_stream_is_name(peer);
+    const char *name = lua_stream_name(peer);
     box->first_peer[0] = '\0';
-    if (!named && !box->rare->peer)
+    if (!*name && !box->rare->peer)
         return;
     struct lua_rare *rare = lua_stream_have_rare(box);
     free(rare->peer);
-    rare->peer = named ? memory_copy(peer, strlen(peer)) : NULL;
+    rare->peer = *name ? memory_copy(name, strlen(name)) : NULL;
 }
 
 const char *lua_stream_peer(const struct lua_stream *box)
