@@ -25,10 +25,11 @@ static void note_failure(struct copy *copy, int error, bool to_failed)
 }
 
 /* May bytes go to the transport past the (empty) queue? */
-static bool is_direct(const struct stream *to)
+static bool is_direct(struct stream *to)
 {
     return to->phase == STREAM_OPEN && !to->rare->next &&
-           outqueue_length(&to->output) == 0 && !stream_write_waits(to);
+           outqueue_length(&to->output) == 0 && !stream_write_waits(to) &&
+           stream_budget_left(to, &to->bytes_written) > 0;
 }
 
 /* Writes what the kernel takes now; how many bytes that was. */
@@ -92,11 +93,12 @@ static void take(struct copy *copy, int answer)
         stream_written(copy->to);
 }
 
-/* How much one read may bring: what may be queued if `to` takes nothing. */
-static size_t read_size(const struct copy *copy)
+/* How much one read may bring: what may be written in this turn, and queued if
+ * `to` takes nothing. */
+static size_t read_size(const struct copy *copy, size_t budget)
 {
     const struct stream_options *options = &copy->to->kind->options;
-    uint64_t size = LOOP_SCRATCH;
+    uint64_t size = budget < LOOP_SCRATCH ? budget : LOOP_SCRATCH;
     if (options->max_write_buffer_size > 0 &&
         size > options->max_write_buffer_size)
         size = options->max_write_buffer_size;
@@ -117,13 +119,14 @@ static int read_next(struct copy *copy)
         note_failure(copy, error, true);
         return error;
     }
-    if (stream_budget_left(to, &to->bytes_written) == 0) {
+    size_t budget = stream_budget_left(to, &to->bytes_written);
+    if (budget == 0) {
         copy->waiting = true;
         stream_go_on_later(from);
         return STREAM_WAIT;
     }
     struct match match = {
-        .kind = MATCH_ANY, .max = read_size(copy), .max_given = true};
+        .kind = MATCH_ANY, .max = read_size(copy, budget), .max_given = true};
     return stream_read(from, &match);
 }
 
