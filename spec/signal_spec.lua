@@ -118,6 +118,19 @@ describe("SIGINT", function()
 end)
 
 describe("SIGTERM", function()
+  it("ends what never waits, after --grace; so does SIGINT at once", function()
+    local running = {}
+    for i, name in ipairs({ "INT", "TERM" }) do
+      running[i] = assert(weir.process({ weir_binary.binary, "--grace=0.01", "-e",
+        KILL .. ("kill('%s') while true do end"):format(name) }))
+    end
+    for i, status in ipairs({ 130, 143 }) do
+      assert.equal("weir: Lua code has not waited since the signal that ends it\n",
+        running[i].stderr:read_until_close({ timeout = 30 }))
+      assert.same({ "exit", status }, { running[i]:wait({ timeout = 30 }) })
+    end
+  end)
+
   it("ends at once where nothing is under way, timers or not", function()
     local out, err, status = run([[
       weir.every(0.01, function() end):ref()

@@ -6,10 +6,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io/printed.h"
 #include "io/standard.h"
+
+#define LIMIT 2 /* seconds, until what is told on the loop must have ended */
 
 static struct loop *loop;
 static void (*usual_action)(int number);
@@ -20,8 +23,13 @@ static struct sigaction before[NSIG];
 /* What the raw handler reads and writes. */
 static volatile sig_atomic_t arrived[NSIG];
 static volatile sig_atomic_t watched[NSIG];
-static volatile sig_atomic_t warned;
+static volatile sig_atomic_t warned; /* the signal that is to end the process */
 static bool (*interrupts)(void);
+
+/* Fires when the process has not ended in time: Lua never waits. */
+static timer_t limit;
+static bool limited;
+static struct timespec until[NSIG];
 
 static bool ends_process(int number)
 {
@@ -46,13 +54,28 @@ static void say(const char *line)
     (void) written;
 }
 
+static void on_limit(int number)
+{
+    (void) number;
+    say("weir: Lua code has not waited since the signal that ends it\n");
+    leave_at_once(warned);
+}
+
+static void start_limit(int number)
+{
+    struct itimerspec after = {.it_value = until[number]};
+    if (limited && !(number == SIGINT && interrupts))
+        timer_settime(limit, 0, &after, NULL);
+}
+
 static void on_signal(int number)
 {
     int error = errno;
     if (ends_process(number) && !watched[number]) {
         if (warned)
             leave_at_once(number);
-        warned = 1;
+        warned = number;
+        start_limit(number);
     }
     if (number == SIGINT && interrupts && (arrived[number] || !interrupts()))
         leave_at_once(number);
@@ -97,6 +120,8 @@ static void tell(int number)
 {
     struct list now;
     if (!watched[number]) {
+        if (ends_process(number))
+            start_limit(number); /* Lua has let it come to this */
         if (has_usual_action(number) || number == SIGPIPE)
             usual_action(number);
         return;
@@ -122,6 +147,25 @@ static void on_wake(struct ev_loop *ev, ev_async *watcher, int events)
             arrived[number] = 0;
             tell(number);
         }
+}
+
+/* Real-time signals have no names: no script can handle this one. */
+void signal_watch_limit(double grace)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
+                             .sigev_signo = SIGRTMIN};
+    limited = grace < LOOP_NEVER &&
+              timer_create(CLOCK_MONOTONIC, &event, &limit) == 0;
+    until[SIGINT].tv_sec = LIMIT;
+    until[SIGTERM].tv_sec = (time_t) grace + LIMIT;
+    handle(SIGRTMIN, on_limit, NULL);
+}
+
+void signal_watch_in_time(void)
+{
+    if (limited)
+        timer_delete(limit);
+    limited = false;
 }
 
 void signal_watch_open(struct loop *on, void (*usual)(int number))

@@ -6,7 +6,8 @@
  *
  * The raw handler does one thing by itself: the second SIGINT or SIGTERM that
  * nobody watches ends the process, with 128 + its number. Lua may be in a loop
- * that never ends then, and hooks do not reach compiled code. */
+ * that never ends then, and hooks do not reach compiled code. So does the first
+ * one, a moment after the time that it leaves (see signal_watch_limit). */
 #ifndef WEIR_SIGNAL_WATCH_H
 #define WEIR_SIGNAL_WATCH_H
 
@@ -29,6 +30,10 @@ struct signal_watch {
  * for anybody else it does nothing from now on, and yet is what it was in the
  * programs that weir starts. */
 void signal_watch_open(struct loop *loop, void (*usual)(int number));
+/* The process must have ended a moment after SIGINT, and `grace` seconds after
+ * SIGTERM: then signal_watch_in_time is called. */
+void signal_watch_limit(double grace);
+void signal_watch_in_time(void);
 /* What arrives from now on does what it did before signal_watch_open. */
 void signal_watch_close(void);
 

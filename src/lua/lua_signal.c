@@ -115,6 +115,7 @@ static double grace = 10;
 void lua_signal_set_grace(double seconds)
 {
     grace = seconds;
+    signal_watch_limit(seconds);
 }
 
 static void usual(int number)

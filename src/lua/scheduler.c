@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "event/signal_watch.h"
 #include "event/stream.h"
 #include "io/printed.h"
 #include "lua/lua_stdio.h"
@@ -161,6 +162,7 @@ static void leaving(struct ev_loop *ev, ev_prepare *prepare, int events)
 void scheduler_drain(void)
 {
     struct loop *loop = scheduler.loop;
+    signal_watch_in_time();
     scheduler.leaving = true;
     ev_prepare_stop(loop->ev, &scheduler.prepare);
     loop->driven = false;
