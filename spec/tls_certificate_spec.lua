@@ -179,7 +179,7 @@ describe("weir.tls.self_signed", function()
       result({ issuer_cert = ca, issuer_key = "/tmp" }))
     assert.equal("self_signed: PEM text: key values mismatch ETLS",
       result({ issuer_cert = ca, issuer_key = other }))
-    assert.equal("self_signed: PEM text: no start line ETLS",
+    assert.equal("self_signed: PEM text: no certificate in it (no start line) ETLS",
       result({ issuer_cert = ca_key, issuer_key = ca_key }))
     assert.matches("^self_signed: PEM text: .* ETLS$",
       result({ issuer_cert = ca, issuer_key = run({ k = ca_key },
@@ -223,7 +223,7 @@ describe("weir.tls.certificates", function()
     end
     assert.equal("/nonexistent: No such file or directory ENOENT", result("/nonexistent"))
     assert.equal("/tmp: Is a directory EISDIR", result("/tmp"))
-    assert.equal("PEM text: no start line ETLS", result(key))
+    assert.equal("PEM text: no certificate in it (no start line) ETLS", result(key))
     assert.equal("PEM text: bad end line ETLS", result(pem:sub(1, 300)))
     assert.equal("PEM text: bad base64 decode ETLS", result((pem:gsub("\n(.)", "\n*%1", 1))))
     assert.equal("a: No such file or directory ENOENT", result("a\0b"))

@@ -32,6 +32,13 @@ const char *tls_key_reason(void)
     return none ? "no private key in it (unsupported)" : reason;
 }
 
+static const char *certificate_reason(void)
+{
+    bool none = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    const char *reason = tls_reason();
+    return none ? "no certificate in it (no start line)" : reason;
+}
+
 char *tls_pem_name(const char *source, size_t size)
 {
     if (is_text(source, size))
@@ -117,7 +124,7 @@ bool tls_pem_each_certificate(const char *source, size_t size,
         ERR_clear_error();
         return true;
     }
-    fail(fault, ERROR_TLS, source, size, tls_reason());
+    fail(fault, ERROR_TLS, source, size, certificate_reason());
     return false;
 }
 
@@ -131,7 +138,7 @@ X509 *tls_pem_certificate(const char *source, size_t size,
     X509 *certificate = PEM_read_bio_X509(bio, NULL, no_password, NULL);
     BIO_free(bio);
     if (!certificate)
-        fail(fault, ERROR_TLS, source, size, tls_reason());
+        fail(fault, ERROR_TLS, source, size, certificate_reason());
     return certificate;
 }
 
