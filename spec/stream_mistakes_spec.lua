@@ -39,6 +39,14 @@ transports.each("mistakes", function(pair)
     intact()
   end)
 
+  it("in the stream itself raise, with the way it is written", function()
+    local colon = " %(weir.stream expected, got %a+; methods are called with ':'%)"
+    raises("bad argument #1 to 'write'" .. colon, function() b.write("x") end)
+    raises("bad argument #1 to 'read_some'" .. colon, function() local _ = b.read_some({}) end)
+    raises("bad argument to 'lines'" .. colon, function() local _ = b.lines() end)
+    intact()
+  end)
+
   it("in delimiters raise: empty, none, not a string", function()
     raises("#1 to 'read_until' %(empty delimiter%)", function() local _ = b:read_until("") end)
     raises("#1 to 'read_until' %(empty delimiter%)", function() local _ = b:read_until({ "" }) end)

@@ -25,13 +25,19 @@ static int metatable_reference;
 struct lua_stream *lua_stream_check(lua_State *L, int index)
 {
     struct lua_stream *box = lua_touserdata(L, index);
+    bool is_stream = false;
     if (box && lua_getmetatable(L, index)) {
-        bool is_stream = lua_topointer(L, -1) == metatable;
+        is_stream = lua_topointer(L, -1) == metatable;
         lua_pop(L, 1);
         if (is_stream && box->stream)
             return box;
     }
-    box = luaL_checkudata(L, index, STREAM_TYPE);
+    if (!is_stream)
+        argument_error(
+            L, index,
+            lua_pushfstring(L, "weir.stream expected, got %s%s",
+                            luaL_typename(L, index),
+                            index == 1 ? "; methods are called with ':'" : ""));
     argument_live(L, index, box->stream);
     return box;
 }
