@@ -35,6 +35,16 @@ describe("an uncaught error", function()
     assert.equal(1, status)
   end)
 
+  it("of Lua's own names the line in the traceback, too", function()
+    assert.equal("weir: stdin:2: attempt to index local 'none' (a nil value)\n"
+      .. "stack traceback:\n\tstdin:2: in function 'culprit'\n\tstdin:3: in main chunk\n", (run([[
+      local function culprit(none)
+        return none.field end
+      return culprit(), 1]])))
+    assert.equal("weir: stdin:1: attempt to call global 'nosuch' (a nil value)\n"
+      .. "stack traceback:\n\tstdin:1: in main chunk\n", (run("nosuch()")))
+  end)
+
   it("in a task ends that task; it says where it was spawned, once", function()
     local err, status, out = run([[
       weir.spawn(function()

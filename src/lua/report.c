@@ -60,6 +60,27 @@ void report_forget_traceback(void)
     kept_traceback = NULL;
 }
 
+/* `traceback` as far as `length`, with a line for its first frame: what Lua
+ * itself raises in a script's function begins with it, and LuaJIT has forgotten
+ * it by the time the task has ended. */
+static char *with_first_line(const char *traceback, size_t length)
+{
+    static const char head[] = "\nstack traceback:\n\t";
+    const char *frame = strstr(traceback, head);
+    frame = frame ? frame + strlen(head) : "";
+    size_t name = strcspn(frame, ":\n");
+    size_t line = name + 1 + strspn(traceback + name + 1, "0123456789");
+    bool known = strncmp(frame + name, ": in ", 5) == 0 &&
+                 strncmp(traceback, frame, name + 1) == 0 && line > name + 1 &&
+                 traceback[line] == ':';
+    if (!known)
+        return memory_copy(traceback, length);
+    size_t before = (size_t) (frame - traceback) + name;
+    return memory_format("%.*s%.*s%.*s", (int) before, traceback,
+                         (int) (line - name), traceback + name,
+                         (int) (length - before), traceback + before);
+}
+
 /* Leaves what was raised on top of L, as it was. */
 char *report_traceback(lua_State *L)
 {
@@ -71,8 +92,8 @@ char *report_traceback(lua_State *L)
     const char *whole = lua_tostring(M, -1);
     size_t length = strlen(text);
     length += report_script_part(whole + length);
-    char *copy =
-        kept ? memory_format("%s\n%s", text, kept) : memory_copy(whole, length);
+    char *copy = kept ? memory_format("%s\n%s", text, kept)
+                      : with_first_line(whole, length);
     lua_settop(M, top);
     return copy;
 }
