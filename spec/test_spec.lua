@@ -41,6 +41,12 @@ describe("weir --test", function()
 ''
 Expected:
 (string) "A\r\n\"\\\x00\xff"]], output, 1, true)
+    output = run_spec([[
+      local cycle = { "plain", { "A\r" } }
+      cycle[3] = cycle
+      it("fails", function() assert.same(cycle, { "plain", { "A" } }) end)]])
+    assert.matches("[1] = 'plain'\n *[2] = {\n   *[1] = 'A' } }\n", output, 1, true)
+    assert.matches("[1] = 'plain'\n *[2] = {\n   *[1] = 'A\\r' }\n", output, 1, true)
   end)
 
   it("fails when SIGTERM cuts it short, having torn down", function()

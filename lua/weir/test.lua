@@ -143,13 +143,46 @@ local function escape(byte)
   return escapes[byte] or ("\\x%02x"):format(byte:byte())
 end
 
--- How busted shows a string that a terminal would not show as it is ("\r",
--- bytes that are no text): as in Lua, and in the trace.
-local function show_bytes(value)
-  if type(value) ~= "string" then return nil end
-  local rest = value:gsub("[\194-\244][\128-\191]+", "")
-  if not rest:find("[^\n\t\32-\126]") then return nil end
-  return '(string) "' .. value:gsub('[%c"\\\127-\255]', escape) .. '"'
+-- A string that a terminal would not show as it is ("\r", bytes that are no
+-- text) as in Lua, and in the trace. The others as they are.
+local function bytes_shown(text)
+  local rest = text:gsub("[\194-\244][\128-\191]+", "")
+  if not rest:find("[^\n\t\32-\126]") then return text end
+  return (text:gsub('[%c"\\\127-\255]', escape))
+end
+
+-- A copy in which such strings are shown, also further in; and whether there
+-- were any. Tables with a metatable are somebody's objects.
+local function table_shown(value, copies)
+  if getmetatable(value) then return value, false end
+  if copies[value] then return copies[value], false end
+  local copy, changed = {}, false
+  copies[value] = copy
+  for key, field in next, value do
+    local shown, deeper = field, false
+    if type(field) == "string" then
+      shown = bytes_shown(field)
+      deeper = shown ~= field
+    elseif type(field) == "table" then
+      shown, deeper = table_shown(field, copies)
+    end
+    copy[key] = shown
+    changed = changed or deeper
+  end
+  return copy, changed
+end
+
+-- How busted shows what a failed assertion compares; nil: in its own way.
+local function show_bytes(value, arguments)
+  if type(value) == "string" then
+    local shown = bytes_shown(value)
+    return shown ~= value and '(string) "' .. shown .. '"' or nil
+  elseif type(value) == "table" then
+    local copy, changed = table_shown(value, {})
+    if not changed then return nil end
+    local values = { copy, n = 1, fmtargs = { arguments } }
+    return require("luassert"):format(values)[1]
+  end
 end
 
 -- The first line only: what follows lists every place that was looked in.
