@@ -102,7 +102,7 @@ static bool may_recurse(const char *text, size_t size)
         at += 2;
         if (at < end && *at == '-')
             at++;
-        if (at < end && memchr("R&+0123456789", *at, 13))
+        if (at < end && *at && strchr("R&+0123456789", *at))
             return true;
     }
     return false;
