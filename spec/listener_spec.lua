@@ -239,6 +239,26 @@ describe("a listener", function()
     listener:close()
   end)
 
+  it("accepts at most 128 connections in a turn", function()
+    local accepted, batches = 0, {}
+    local listener = assert(weir.listen("127.0.0.1:0", function(stream)
+      accepted = accepted + 1
+      stream:abort()
+    end))
+    listener:pause()
+    local clients = clients_of(listener, 400)
+    listener:resume()
+    local before = 0
+    while accepted < 400 do
+      weir.sleep(0)
+      batches[#batches + 1] = accepted - before
+      before = accepted
+    end
+    assert.is_true(math.max(unpack(batches)) <= 128, table.concat(batches, " "))
+    abort_all(clients)
+    listener:close()
+  end)
+
   it("counts a connection until it is over, whoever ended it", function()
     local streams = weir.channel(2)
     local listener = weir.listen("127.0.0.1:0", { max_connections = 1 }, function(stream) streams:put(stream) end)

@@ -131,12 +131,12 @@ static enum outcome accept_one(struct listener *listener)
  * that pauses or closes the listener is the last to start. Callbacks may
  * release it: one that is buried can still be looked at until the turn
  * ends. */
-static void accept_next(struct listener *listener)
+static void accept_next(struct listener *listener, unsigned turn)
 {
     enum outcome outcome = PASSED;
-    if (listener->turn != listener->loop->turn)
+    if (listener->turn != turn)
         listener->batch = 0;
-    listener->turn = listener->loop->turn;
+    listener->turn = turn;
     while (outcome == PASSED && may_accept(listener) &&
            listener->batch < LISTENER_BATCH) {
         listener->batch++;
@@ -152,14 +152,16 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
 {
     struct listener *listener = watcher->data;
     (void) ev, (void) events;
-    bool in_a_row = listener->loop->turn - listener->turn <= 1;
+    unsigned turn = listener->loop->turn + 1; /* which begins after the poll */
+    bool in_a_row = turn - listener->turn <= 1;
     listener->alone = in_a_row ? listener->alone % ALONE + 1 : 0;
-    accept_next(listener);
+    accept_next(listener, turn);
 }
 
 static void on_more(struct loop_call *call)
 {
-    accept_next(list_entry(call, struct listener, more));
+    struct listener *listener = list_entry(call, struct listener, more);
+    accept_next(listener, listener->loop->turn);
 }
 
 static void on_rested(struct ev_loop *ev, ev_timer *timer, int events)
