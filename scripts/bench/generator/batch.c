@@ -37,18 +37,24 @@ static void send_plain(int fd, struct measure *measure, const char *data,
     measure->torn += done < size;
 }
 
+/* The records of a batch are kept in memory that has grown once. */
 static void send_encrypted(struct link *link, struct measure *measure,
                            const char *data, size_t size)
 {
-    BIO *socket = SSL_get_wbio(link->tls), *memory = BIO_new(BIO_s_mem());
+    static BIO *memory;
+    BIO *socket = SSL_get_wbio(link->tls);
     char *records;
 
+    if (!memory)
+        memory = BIO_new(BIO_s_mem());
+    BIO_up_ref(memory);
     BIO_up_ref(socket);
     SSL_set0_wbio(link->tls, memory);
     link_send_all(link, data, size);
     long length = BIO_get_mem_data(memory, &records);
     send_plain(link->fd, measure, records, (size_t)length);
     SSL_set0_wbio(link->tls, socket);
+    (void)BIO_reset(memory);
 }
 
 void batch_send(struct link *link, struct measure *measure, const void *data,
