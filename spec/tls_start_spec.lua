@@ -160,6 +160,23 @@ describe("start_tls", function()
     assert.matches("http request", message, 1, true)
   end)
 
+  for _, first in ipairs({ "G", "\0", "hi\r\n" }) do
+    it(("says so of %q, without waiting for more"):format(first), function()
+      a:write(first)
+      b:set_timeout(5)
+      local _, message, code = b:start_tls(server)
+      assert.equal("ETLS", code)
+      assert.matches("the peer does not speak TLS$", message)
+      local junk, from = peers.pair()
+      local done = weir.channel(1)
+      junk:start_tls(client, function(...) done:put({ ... }) end)
+      from:write(first)
+      assert.equal("ETLS", done:get({ timeout = 5 })[3])
+      junk:abort()
+      from:abort()
+    end)
+  end
+
   it("ends the stream when it is cancelled or timed out", function()
     local _, message, code = a:start_tls({ ca = client.ca, server_name = "localhost", timeout = 0.01 })
     assert.equal("ETIMEDOUT", code)

@@ -84,6 +84,11 @@ static ssize_t truncated(struct tls *tls)
  * give. */
 static ssize_t starved(struct tls *tls)
 {
+    if (tls->foreign) {
+        keep_reason(tls, memory_format("the peer does not speak TLS"));
+        tls->broken = true;
+        return transport_fail(&tls->transport, ERROR_TLS);
+    }
     if (tls->read_error)
         return transport_fail(&tls->transport, tls->read_error);
     if (tls->eof)

@@ -92,6 +92,15 @@ static bool receive(struct tls *tls, size_t asked)
     return got > 0;
 }
 
+/* OpenSSL looks at what came when it is as long as a record's header, which a
+ * peer that speaks something else may never send. A record begins with 20 to
+ * 23 (RFC 8446, 5.1), SSLv2's hello with its highest bit set. */
+static void greet(struct tls *tls, unsigned char first)
+{
+    tls->greeted = true;
+    tls->foreign = (first < 20 || first > 23) && first < 0x80;
+}
+
 static int bio_read(BIO *bio, char *data, int size)
 {
     struct tls *tls = BIO_get_data(bio);
@@ -102,6 +111,8 @@ static int bio_read(BIO *bio, char *data, int size)
     if (there > 0) {
         wanted = wanted < there ? wanted : there;
         memcpy(data, buffer_data(&tls->input), wanted);
+        if (!tls->greeted && wanted > 0)
+            greet(tls, (unsigned char) data[0]);
         buffer_consume(&tls->input, wanted);
         return (int) wanted;
     }
@@ -113,6 +124,8 @@ static int bio_read(BIO *bio, char *data, int size)
     there = received.end - received.start;
     wanted = wanted < there ? wanted : there;
     memcpy(data, received.data + received.start, wanted);
+    if (!tls->greeted && wanted > 0)
+        greet(tls, (unsigned char) data[0]);
     received.start += wanted;
     return (int) wanted;
 }

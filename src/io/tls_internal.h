@@ -81,6 +81,8 @@ struct tls {
     bool starved; /* OpenSSL asked for more than there is */
     bool eof;     /* the descriptor ended */
     bool broken;  /* OpenSSL failed: nothing more can be asked of it */
+    bool greeted; /* the peer's first byte has come, */
+    bool foreign; /* and no record of TLS begins with it */
 };
 
 /* What OpenSSL made; where it could not, there is no memory left. */
