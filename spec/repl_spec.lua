@@ -198,6 +198,18 @@ describe("the REPL on a terminal", function()
     assert.same({ "exit", 130 }, { ended() })
   end)
 
+  it("leaves the terminal as it was", function()
+    local line = "stty -g; " .. weir_binary.binary .. "; stty -g"
+    local shell = assert(weir.process({ "script", "-qec", line, "/dev/null" },
+      { env = { HOME = folder, TERM = "dumb", INPUTRC = "/dev/null" } }))
+    local before = assert(shell.stdout:read_until("\r\n", { timeout = 30 }))
+    assert(shell.stdout:read_until("\r\n> ", { timeout = 30 }))
+    shell.stdin:write("\4")
+    local rest = assert(shell.stdout:read_until_close({ timeout = 30 }))
+    assert.equal(before, rest:match("[^\n]*\n$"))
+    shell:wait({ timeout = 30 })
+  end)
+
   it("completes names with the tabulator", function()
     assert.equal("weir.sleep(0)\ntrue\n> ", type_in("weir.sle\t(0)\n"))
     type_in("some_name = { inner = 5 }\n")

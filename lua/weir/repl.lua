@@ -102,17 +102,17 @@ local function in_task(f, ...)
   return result
 end
 
-local function edit_line(prompt)
+local function edit_line(prompt, input)
   readline.start(prompt)
   while true do
-    local data = weir.stdin:read_some()
+    local data = input:read_some()
     if not data then
       readline.stop()
       return nil
     end
     local line, rest = readline.feed(data)
     if line ~= nil then
-      if rest ~= "" then weir.stdin:unread(rest) end
+      if rest ~= "" then input:unread(rest) end
       return line
     end
   end
@@ -129,9 +129,12 @@ local function terminal_reader()
   if path then readline.recall(path) end
   readline.completer(complete.candidates)
   weir.signal("CONT", readline.resume)
+  -- Now, for the terminal's mode at its first use is what comes back in the
+  -- end, and readline changes it.
+  local input = weir.stdin
   return function(prompt)
     current.editing = true
-    local line = in_task(edit_line, prompt)
+    local line = in_task(edit_line, prompt, input)
     current.editing = false
     if line and line:find("%S") then readline.remember(line, path) end
     return line or nil
