@@ -22,6 +22,8 @@
 
 enum { STREAM_WAIT = 1 << 30 };
 
+#define STREAM_LINGER 30.0 /* seconds, unless close says otherwise */
+
 struct copy;
 struct listener;
 struct stream;

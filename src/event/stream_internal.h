@@ -6,8 +6,7 @@
 #include "event/stream.h"
 #include "event/trace.h"
 
-#define STREAM_LINGER 30.0 /* seconds, unless close says otherwise */
-#define STREAM_DRAIN 2.0   /* seconds for the peer to end after us (R18) */
+#define STREAM_DRAIN 2.0 /* seconds for the peer to end after us (R18) */
 
 /* A queue of this many bytes leaves at once instead of at the turn's end. */
 #define STREAM_LARGE 65536

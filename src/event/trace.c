@@ -129,19 +129,25 @@ static void end_line(struct trace *trace)
     write_line(trace);
 }
 
-void trace_note(struct loop *loop, const char *who, char mark,
-                const char *format, ...)
+void trace_vnote(struct loop *loop, const char *who, char mark,
+                 const char *format, va_list arguments)
 {
     char words[1024];
-    va_list arguments;
     if (!loop->trace)
         return;
-    va_start(arguments, format);
     vsnprintf(words, sizeof words, format, arguments);
-    va_end(arguments);
     begin_line(loop->trace, who, mark);
     add_words(loop->trace, words);
     end_line(loop->trace);
+}
+
+void trace_note(struct loop *loop, const char *who, char mark,
+                const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    trace_vnote(loop, who, mark, format, arguments);
+    va_end(arguments);
 }
 
 size_t trace_shown(const struct loop *loop, size_t size)

@@ -9,6 +9,7 @@
 #ifndef WEIR_TRACE_H
 #define WEIR_TRACE_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -35,6 +36,8 @@ void trace_free(struct loop *loop);
  * received, '*' for all else. */
 void trace_note(struct loop *loop, const char *who, char mark,
                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+void trace_vnote(struct loop *loop, const char *who, char mark,
+                 const char *format, va_list arguments);
 /* How many of `size` bytes of data a line shows. */
 size_t trace_shown(const struct loop *loop, size_t size);
 /* One line about the first `size` bytes of a vector, of which those that are

@@ -25,15 +25,12 @@ static const char *name_of(unsigned id, char *name)
 void trace_stream(const struct stream *stream, char mark, const char *format,
                   ...)
 {
-    char words[1024], name[NAME];
+    char name[NAME];
     va_list arguments;
-    if (!stream_loop(stream)->trace)
-        return;
     va_start(arguments, format);
-    vsnprintf(words, sizeof words, format, arguments);
+    trace_vnote(stream_loop(stream), name_of(stream->id, name), mark, format,
+                arguments);
     va_end(arguments);
-    trace_note(stream_loop(stream), name_of(stream->id, name), mark, "%s",
-               words);
 }
 
 void trace_stream_error(const struct stream *stream, char mark,

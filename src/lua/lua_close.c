@@ -6,8 +6,6 @@
 #include "lua/arguments.h"
 #include "lua/lua_stream.h"
 
-#define LINGER 30.0 /* seconds, unless given */
-
 /* stream:close([options]): `linger` seconds at most to flush */
 static int stream_close_method(lua_State *L)
 {
@@ -16,7 +14,7 @@ static int stream_close_method(lua_State *L)
     int options = argument_options(L, 2) ? 2 : 0;
     if (options)
         options_check(L, 2, known, "close");
-    double linger = options_seconds(L, options, "linger", LINGER);
+    double linger = options_seconds(L, options, "linger", STREAM_LINGER);
     stream_close(box->stream, linger);
     return 0;
 }
