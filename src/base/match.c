@@ -80,7 +80,7 @@ static enum match_answer find_until(const struct match *match,
     size_t bound = match_bound(match, input->limit);
     size_t seen = input->length < bound ? input->length : bound;
     struct hit hit;
-    if (search(match->pattern, place, data, seen, &hit)) {
+    if (seen > 0 && search(match->pattern, place, data, seen, &hit)) {
         found->size = hit.end;
         found->end = match->exclusive ? hit.end - hit.size : hit.end;
         found->index = hit.index;
