@@ -21,25 +21,24 @@ static unsigned last_id;
 static const void *metatable;
 static int metatable_reference;
 
-/* luaL_checkudata, which looks the type up by its name, is left to raise. */
+/* Not luaL_checkudata: that looks the type up by its name. */
 struct lua_stream *lua_stream_check(lua_State *L, int index)
 {
     struct lua_stream *box = lua_touserdata(L, index);
-    bool is_stream = false;
     if (box && lua_getmetatable(L, index)) {
-        is_stream = lua_topointer(L, -1) == metatable;
+        bool is_stream = lua_topointer(L, -1) == metatable;
         lua_pop(L, 1);
-        if (is_stream && box->stream)
+        if (is_stream && !box->stream)
+            argument_live(L, index, NULL);
+        if (is_stream)
             return box;
     }
-    if (!is_stream)
-        argument_error(
-            L, index,
-            lua_pushfstring(L, "weir.stream expected, got %s%s",
-                            luaL_typename(L, index),
-                            index == 1 ? "; methods are called with ':'" : ""));
-    argument_live(L, index, box->stream);
-    return box;
+    argument_error(
+        L, index,
+        lua_pushfstring(L, "weir.stream expected, got %s%s",
+                        luaL_typename(L, index),
+                        index == 1 ? "; methods are called with ':'" : ""));
+    return NULL;
 }
 
 /* --- the userdata --------------------------------------------------------- */
