@@ -115,6 +115,21 @@ describe("SIGINT", function()
       weir.sleep(10)]])
     assert.same({ "1\n2\n3\n", "", 9 }, { out, err, status })
   end)
+
+  -- Two seconds are what Lua code that never waits has then.
+  it("that came just before its handler is handled, and that is all", function()
+    local out, err, status = run([[
+      kill("INT")
+      local told = weir.channel(1)
+      local handle = weir.signal("INT", function() told:put("told") end)
+      print(told:get({ timeout = 10 }))
+      weir.sleep(2.1)
+      handle:cancel()
+      kill("INT")
+      print("the first one again")
+      weir.sleep(10)]])
+    assert.same({ "told\nthe first one again\n", "", 130 }, { out, err, status })
+  end)
 end)
 
 describe("SIGTERM", function()

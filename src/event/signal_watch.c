@@ -68,6 +68,15 @@ static void start_limit(int number)
         timer_settime(limit, 0, &after, NULL);
 }
 
+/* The process goes on: the next one is the first again. */
+static void forgive(void)
+{
+    struct itimerspec never = {.it_value.tv_sec = 0};
+    if (limited)
+        timer_settime(limit, 0, &never, NULL);
+    warned = 0;
+}
+
 static void on_signal(int number)
 {
     int error = errno;
@@ -120,8 +129,10 @@ static void tell(int number)
 {
     struct list now;
     if (!watched[number]) {
-        if (ends_process(number))
+        if (ends_process(number)) {
+            warned = number;
             start_limit(number); /* Lua has let it come to this */
+        }
         if (has_usual_action(number) || number == SIGPIPE)
             usual_action(number);
         return;
@@ -214,6 +225,8 @@ void signal_watch_start(struct signal_watch *watch)
     list_insert(&watches, &watch->link);
     if (watched[number]++)
         return;
+    if (arrived[number] && warned == number)
+        forgive(); /* whoever watches will be told of it */
     if (!has_usual_action(number))
         handle(number, on_signal, number == SIGPIPE ? NULL : &before[number]);
 }
