@@ -1,6 +1,10 @@
 /* OpenSSL's memory: every block has the room that was asked for, and is
  * nobody else's, however often blocks come back. */
+#include <dlfcn.h>
+#include <malloc.h>
 #include <openssl/crypto.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -92,8 +96,44 @@ static void test_nothing(void)
     CHECK(!OPENSSL_realloc(block, 0));
 }
 
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+
+/* Other allocators than glibc's count no more than was asked for. */
+static size_t room;
+
+size_t malloc_usable_size(void *memory)
+{
+    size_t (*usual)(void *) = NULL;
+    if (room > 0)
+        return room;
+    *(void **) &usual = dlsym(RTLD_NEXT, "malloc_usable_size");
+    return usual(memory);
+}
+
+/* glibc's next block of a size is the one that was freed last. */
+static void test_no_room_to_be_kept(void)
+{
+    void *block = OPENSSL_realloc(OPENSSL_malloc(20), 4);
+    uintptr_t address = (uintptr_t) block;
+    room = 4;
+    OPENSSL_free(block);
+    room = 0;
+    block = malloc(4);
+    CHECK((uintptr_t) block == address);
+    free(block);
+}
+
+#else
+
+static void test_no_room_to_be_kept(void)
+{
+}
+
+#endif
+
 int main(void)
 {
+    test_no_room_to_be_kept();
     test_nothing();
     test_every_size();
     test_blocks_are_apart();

@@ -50,9 +50,12 @@ static int class_for(size_t size)
     return SMALL_CLASSES + (int) ((size - SMALL - 1) / LARGE_STEP);
 }
 
-/* The greatest class that a block with so much room can serve. */
+/* The greatest class that a block with so much room can serve. What was resized
+ * to less than any serves none, where malloc(3) counts exactly. */
 static int class_of(size_t room)
 {
+    if (room < sizeof(struct block))
+        return CLASSES;
     if (room < SMALL + LARGE_STEP)
         return (int) (((room < SMALL ? room : SMALL) - 8) / SMALL_STEP);
     if (room >= class_size(CLASSES - 1) + LARGE_STEP)
