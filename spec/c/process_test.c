@@ -66,7 +66,7 @@ static void run_until(int count)
     while (ended < count) {
         loop_again(loop);
         if (ended < count)
-            ev_run(loop->ev, EVRUN_ONCE);
+            loop_poll(loop);
         loop_free_graves(loop);
     }
     ended -= count;
@@ -193,7 +193,7 @@ static void released_ones_are_reaped(void)
     assert(loop->holds == 0);
     process_release(process);
     while (kill(pid, 0) == 0)
-        ev_run(loop->ev, EVRUN_ONCE);
+        loop_poll(loop);
     loop_free_graves(loop);
     assert(no_child_left());
 }

@@ -14,7 +14,7 @@ static inline void turn(void)
 {
     loop_again(loop);
     loop_flush(loop);
-    ev_run(loop->ev, EVRUN_ONCE);
+    loop_poll(loop);
     loop_free_graves(loop);
 }
 

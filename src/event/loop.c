@@ -5,12 +5,18 @@
 
 #include "base/memory.h"
 
-static void idle_tick(struct ev_loop *ev, ev_idle *idle, int events)
+/* Read without a look at the hardware: for what is told in seconds. */
+#ifdef CLOCK_MONOTONIC_COARSE
+#define CLOCK_COARSE CLOCK_MONOTONIC_COARSE
+#else
+#define CLOCK_COARSE CLOCK_MONOTONIC
+#endif
+
+static double read_clock(clockid_t clock)
 {
-    struct loop *loop = idle->data;
-    (void) events;
-    loop->awake = false;
-    ev_idle_stop(ev, idle);
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
 }
 
 struct loop *loop_new(void)
@@ -27,15 +33,12 @@ struct loop *loop_new(void)
     list_init(&loop->drains);
     list_init(&loop->graves);
     list_init(&loop->streams);
-    ev_idle_init(&loop->idle, idle_tick);
-    loop->idle.data = loop;
     return loop;
 }
 
 void loop_free(struct loop *loop)
 {
     loop_free_graves(loop);
-    ev_idle_stop(loop->ev, &loop->idle);
     ev_loop_destroy(loop->ev);
     free(loop->scratch);
     free(loop);
@@ -49,10 +52,8 @@ void loop_before_wait(struct loop *loop, struct loop_call *call)
 
 void loop_next_turn(struct loop *loop, struct loop_call *call)
 {
-    if (!list_empty(&call->link))
-        return;
-    list_insert(&loop->again, &call->link);
-    loop_turn_due(loop);
+    if (list_empty(&call->link))
+        list_insert(&loop->again, &call->link);
 }
 
 bool loop_may_step(struct loop *loop, struct loop_call *call)
@@ -67,7 +68,6 @@ bool loop_may_step(struct loop *loop, struct loop_call *call)
     }
     if (list_empty(&call->link))
         list_insert(&loop->heavy, &call->link);
-    loop_turn_due(loop);
     return false;
 }
 
@@ -126,31 +126,42 @@ void loop_free_graves(struct loop *loop)
     buffer_free(&loop->taken);
 }
 
-void loop_turn_due(struct loop *loop)
+bool loop_empty(const struct loop *loop)
 {
-    if (!loop->driven)
-        ev_idle_start(loop->ev, &loop->idle);
+    return list_empty(&loop->again) && list_empty(&loop->heavy) &&
+           list_empty(&loop->flush);
 }
 
-void loop_may_sleep(struct loop *loop, bool may)
+void loop_poll(struct loop *loop)
 {
-    if (!may)
-        ev_idle_start(loop->ev, &loop->idle);
-    else if (!loop->awake && ev_is_active(&loop->idle))
-        ev_idle_stop(loop->ev, &loop->idle);
+    bool waits = !loop->awake && loop_empty(loop);
+    loop->awake = false;
+    ev_run(loop->ev, waits ? EVRUN_ONCE : EVRUN_NOWAIT);
+}
+
+/* libev does not wait if there are no watchers; here that is not the end. */
+void loop_run(struct loop *loop, bool (*turn)(struct loop *))
+{
+    ev_ref(loop->ev);
+    while (turn(loop))
+        loop_poll(loop);
+    ev_unref(loop->ev);
+}
+
+void loop_begin_turn(struct loop *loop)
+{
+    loop->turn++;
+    loop->began = read_clock(CLOCK_COARSE);
 }
 
 void loop_stay_awake(struct loop *loop)
 {
     loop->awake = true;
-    ev_idle_start(loop->ev, &loop->idle);
 }
 
 double loop_clock(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
+    return read_clock(CLOCK_MONOTONIC);
 }
 
 /* libev adds what it is given to its clock: infinity would be too much. */

@@ -32,7 +32,7 @@ struct loop {
     bool stirred;      /* a stream's descriptor had something to tell */
     unsigned holds;    /* what keeps the host alive (R22) */
     unsigned turn;     /* counts turns: budgets are per turn */
-    double began;      /* loop_clock, when this turn did */
+    double began;      /* loop_clock when this turn did, to some ms */
     struct list flush; /* calls to make before the loop waits */
     struct list again; /* calls to make in the next turn */
     struct list heavy; /* calls to make when it is their turn */
@@ -43,9 +43,7 @@ struct loop {
     struct trace *trace;  /* the same while somebody traces; else NULL */
     struct list streams;  /* every struct stream, by its `link` */
     struct buffer taken;  /* stream_take's last, if that emptied its stream */
-    ev_idle idle;         /* active: the loop must not sleep */
-    bool awake;           /* not even after the turn that comes first */
-    bool driven;          /* turns come by themselves, one before each poll */
+    bool awake;           /* the next poll returns at once */
 };
 
 /* NULL if libev cannot start. Never the default loop (DESIGN §3.11). */
@@ -75,13 +73,19 @@ void loop_drain(struct loop *loop);
 void loop_bury(struct loop *loop, void *block);
 void loop_free_graves(struct loop *loop);
 
-/* A turn comes before the loop sleeps; at its end loop_may_sleep says whether
- * nothing is left to do. */
-void loop_turn_due(struct loop *loop);
-void loop_may_sleep(struct loop *loop, bool may);
+/* Is no call left for the next turn? */
+bool loop_empty(const struct loop *loop);
 
-/* The next poll returns at once, whatever the turns before it do. */
+/* Tells the watchers what has happened, having waited for something if there
+ * is no call to make before. */
+void loop_poll(struct loop *loop);
+/* The next poll does not wait. */
 void loop_stay_awake(struct loop *loop);
+
+/* Turns, each with a poll behind it, until `turn` says no. */
+void loop_run(struct loop *loop, bool (*turn)(struct loop *));
+/* What `turn` begins with. */
+void loop_begin_turn(struct loop *loop);
 
 /* Monotonic seconds, read now. */
 double loop_clock(void);

@@ -83,7 +83,7 @@ static void nothing_left(void)
             return;
         }
     }
-    ev_break(loop->ev, EVBREAK_ALL);
+    scheduler.over = true;
 }
 
 void scheduler_idle(bool ran)
@@ -115,8 +115,6 @@ void scheduler_stop(int status)
     scheduler.stopping = true;
     if (status >= 0)
         scheduler.exit_status = status;
-    if (scheduler.leaving)
-        ev_break(scheduler.loop->ev, EVBREAK_ALL);
     loop_stay_awake(scheduler.loop);
 }
 
@@ -128,7 +126,7 @@ void task_main_failed(const char *traceback)
 
 int scheduler_run(void)
 {
-    ev_run(scheduler.loop->ev, 0);
+    loop_run(scheduler.loop, task_turn);
     report_unjoined();
     if (scheduler.exit_status >= 0)
         return scheduler.exit_status;
@@ -141,12 +139,9 @@ int scheduler_run(void)
 
 /* --- leaving without Lua -------------------------------------------------- */
 
-static void leaving(struct ev_loop *ev, ev_prepare *prepare, int events)
+static bool leaving(struct loop *loop)
 {
-    struct loop *loop = scheduler.loop;
-    (void) prepare;
-    (void) events;
-    loop->turn++;
+    loop_begin_turn(loop);
     loop_again(loop);
     loop_flush(loop);
     loop_free_graves(loop);
@@ -155,24 +150,18 @@ static void leaving(struct ev_loop *ev, ev_prepare *prepare, int events)
     for (struct list *link = streams->next; link != streams; link = link->next)
         busy = busy ||
                list_entry(link, struct stream, link)->phase != STREAM_CLOSED;
-    if (!busy)
-        ev_break(ev, EVBREAK_ALL);
+    return busy && !scheduler.stopping;
 }
 
 void scheduler_drain(void)
 {
     struct loop *loop = scheduler.loop;
     signal_watch_in_time();
-    scheduler.leaving = true;
-    ev_prepare_stop(loop->ev, &scheduler.prepare);
-    loop->driven = false;
+    scheduler.stopping = false;
     collector_close();
     loop_drain(loop);
     stream_each(loop, stream_leave);
-    ev_prepare_init(&scheduler.prepare, leaving);
-    ev_prepare_start(loop->ev, &scheduler.prepare);
-    loop_stay_awake(loop);
-    ev_run(loop->ev, 0);
+    loop_run(loop, leaving);
 }
 
 int scheduler_output_status(int status)

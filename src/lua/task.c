@@ -78,14 +78,12 @@ void task_ready(struct task *task)
 {
     task->state = TASK_READY;
     list_insert(&scheduler.ready, &task->ready);
-    loop_turn_due(scheduler.loop);
 }
 
 void task_next_turn(struct task *task)
 {
     task->state = TASK_READY;
     list_insert(&scheduler.next, &task->ready);
-    loop_turn_due(scheduler.loop);
 }
 
 struct task *task_start(lua_State *L, int count, struct stream *stream,
@@ -226,18 +224,12 @@ static void run_ready(void)
 bool task_runnable(void)
 {
     return !list_empty(&scheduler.ready) || !list_empty(&scheduler.next) ||
-           !list_empty(&scheduler.loop->again) ||
-           !list_empty(&scheduler.loop->heavy) ||
-           !list_empty(&scheduler.loop->flush);
+           !loop_empty(scheduler.loop);
 }
 
-static void turn(struct ev_loop *ev, ev_prepare *prepare, int events)
+bool task_turn(struct loop *loop)
 {
-    struct loop *loop = scheduler.loop;
-    (void) events;
-    (void) prepare;
-    loop->turn++;
-    loop->began = loop_clock();
+    loop_begin_turn(loop);
     bool ran = task_runnable();
     loop_again(loop);
     run_ready();
@@ -246,11 +238,10 @@ static void turn(struct ev_loop *ev, ev_prepare *prepare, int events)
     list_move(&scheduler.ready, &scheduler.next);
     loop_flush(loop);
     loop_free_graves(loop);
-    if (scheduler.stopping)
-        ev_break(ev, EVBREAK_ALL);
-    else
-        loop_may_sleep(loop, !task_runnable());
     scheduler_idle(ran);
+    if (task_runnable())
+        loop_stay_awake(loop);
+    return !scheduler.stopping && !scheduler.over;
 }
 
 /* --- the whole ------------------------------------------------------------ */
@@ -274,8 +265,5 @@ void scheduler_open(lua_State *L, struct loop *loop)
     scheduler.anchors = new_table(L);
     scheduler.unjoined = new_table(L);
     scheduler.exit_status = -1;
-    ev_prepare_init(&scheduler.prepare, turn);
-    ev_prepare_start(loop->ev, &scheduler.prepare);
-    loop->driven = true;
     collector_open();
 }

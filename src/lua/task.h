@@ -2,7 +2,7 @@
  *
  * Every Lua function the host calls runs in a task: a Lua thread of its own.
  * A completion puts results on the waiter's stack and the task on the ready
- * queue; the queue is drained in ev_prepare, the only place where C calls
+ * queue; the queue is drained once a turn, the only place where C calls
  * Lua. A callback is a function that a pooled thread starts with when its
  * operation completes. (DESIGN §3.1.)
  *

@@ -86,11 +86,10 @@ struct scheduler {
     int exit_status;   /* of main chunk's error, exit or stop; -1: none */
     bool stopping;
     bool draining;  /* R24: nothing new, only what is under way */
-    bool leaving;   /* scheduler_drain runs */
+    bool over;      /* nothing is left to wait for */
     bool testing;   /* core.deadlocked has been called */
     char *deadlock; /* of the main task, its traceback; also if SIGTERM cut */
-    ev_prepare prepare;
-    int quiet; /* turns in which nothing could happen */
+    int quiet;      /* turns in which nothing could happen */
     /* Registry references: thread → true; operation anchors; a list of tasks
      * that failed under patient guards. */
     int threads, anchors, unjoined;
@@ -126,6 +125,8 @@ struct task_audience *task_audience(struct task *task);
 void task_ready(struct task *task);
 void task_next_turn(struct task *task);
 bool task_runnable(void);
+/* One turn of the loop; false: the last one. */
+bool task_turn(struct loop *loop);
 /* Ends one that nobody has a handle of before it has begun. */
 void task_drop(struct task *task);
 /* Fails what it waits in, or marks it to fail (R25). */
