@@ -10,6 +10,7 @@ ffi.cdef [[
   int truncate(const char *path, int64_t size);
   int mkfifo(const char *path, unsigned mode);
   int close(int fd);
+  int getsockopt(int, int, int, int *, int *);
 ]]
 
 local O_RDONLY, O_WRONLY, O_APPEND, SEEK_CUR = 0, 1, 0x400, 1
@@ -128,6 +129,35 @@ transports.each("send_file", function(pair)
     assert.equal("EPIPE", (select(3, a:send_file(path))))
     a:close()
     assert.equal("ECLOSED", (select(3, a:send_file(path))))
+  end)
+end)
+
+describe("a long file over TCP", function()
+  local IPPROTO_TCP, TCP_CORK = 6, 3
+  local SIZE = 16 * 2 ^ 20
+
+  local function corked(stream)
+    local value, length = ffi.new("int[1]"), ffi.new("int[1]", 4)
+    assert(ffi.C.getsockopt(stream:fd(), IPPROTO_TCP, TCP_CORK, value, length) == 0)
+    return value[0] == 1
+  end
+
+  it("leaves in whole segments, and what comes behind it at once", function()
+    local path = os.tmpname()
+    assert.equal(0, ffi.C.truncate(path, SIZE))
+    local a, b = transports.list[1].pair()
+    local sent = weir.channel(1)
+    a:send_file(path, SOON, function(...) sent:put({ ... }) end)
+    assert.equal(65536, #b:read_bytes(65536, SOON))
+    assert.is_true(corked(a))
+    a:write("behind", function() end)
+    assert.equal(SIZE - 65536, #b:read_bytes(SIZE - 65536, SOON))
+    assert.same({ SIZE }, sent:get(SOON))
+    assert.equal("behind", b:read_bytes(6, SOON))
+    assert.is_false(corked(a))
+    a:close()
+    b:close()
+    os.remove(path)
   end)
 end)
 

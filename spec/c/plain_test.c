@@ -1,6 +1,8 @@
 /* The plain transport on sockets, pipes and files. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,11 +133,12 @@ static void test_send_file(const char *folder)
     plain_init(&a, pair[0]);
     if (a.class->send_file) {
         off_t offset = 2;
-        CHECK(a.class->send_file(&a, file, &offset, 5) == 5 && offset == 7);
+        CHECK(a.class->send_file(&a, file, &offset, 5, 5) == 5);
+        CHECK(offset == 7);
         CHECK(read(pair[1], data, sizeof data) == 5);
         CHECK(memcmp(data, "23456", 5) == 0);
         offset = 10;
-        CHECK(a.class->send_file(&a, file, &offset, 5) == IO_END);
+        CHECK(a.class->send_file(&a, file, &offset, 5, 5) == IO_END);
     }
     struct transport plain;
     plain_init(&plain, file);
@@ -148,6 +151,61 @@ static void test_send_file(const char *folder)
     unlink(path);
 }
 
+#ifdef __linux__
+static bool is_corked(int fd)
+{
+    int on = -1;
+    socklen_t size = sizeof on;
+    CHECK(getsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, &size) == 0);
+    return on == 1;
+}
+
+/* Sends `size` of the `left` bytes from `offset` on; reads what has left. */
+static ssize_t send_part(struct transport *a, int peer, int file, off_t offset,
+                         size_t size, uint64_t left)
+{
+    char data[4096];
+    ssize_t sent = a->class->send_file(a, file, &offset, size, left);
+    for (ssize_t got = 0; got < sent && !a->corked;) {
+        ssize_t more = read(peer, data, sizeof data);
+        CHECK(more > 0);
+        got += more;
+    }
+    return sent;
+}
+
+static void test_long_file(const char *folder)
+{
+    enum { SIZE = 100000, HALF = SIZE / 2 };
+    int pair[2];
+    char path[64];
+    struct transport a;
+    snprintf(path, sizeof path, "%s/long", folder);
+    int file = open(path, O_RDWR | O_CREAT, 0600);
+    CHECK(ftruncate(file, SIZE) == 0);
+    connect_pair(pair);
+    plain_init(&a, pair[0]);
+    CHECK(send_part(&a, pair[1], file, 0, 10, 10) == 10 && !is_corked(pair[0]));
+    CHECK(send_part(&a, pair[1], file, 0, HALF, SIZE) == HALF);
+    CHECK(is_corked(pair[0]));
+    CHECK(send_part(&a, pair[1], file, HALF, HALF, HALF) == HALF);
+    CHECK(!is_corked(pair[0]));
+    CHECK(send_part(&a, pair[1], file, HALF, HALF, SIZE) == HALF);
+    CHECK(is_corked(pair[0]));
+    CHECK(send_part(&a, pair[1], file, SIZE, HALF, HALF) == IO_END);
+    CHECK(!is_corked(pair[0]));
+    close(file);
+    close(pair[0]);
+    close(pair[1]);
+    unlink(path);
+}
+#else
+static void test_long_file(const char *folder)
+{
+    (void) folder;
+}
+#endif
+
 int main(void)
 {
     char folder[] = "/tmp/weir-plain-XXXXXX";
@@ -158,6 +216,7 @@ int main(void)
     test_pipes();
     test_shared_sockets();
     test_send_file(folder);
+    test_long_file(folder);
     CHECK(rmdir(folder) == 0);
     return failures > 0;
 }

@@ -157,8 +157,8 @@ static ssize_t send_file(struct stream *stream, struct outqueue_file *file,
     if (!transport->class->send_file)
         return copy_file(stream, file, size);
     off_t offset = file->offset;
-    ssize_t count =
-        transport->class->send_file(transport, file->fd, &file->offset, size);
+    ssize_t count = transport->class->send_file(
+        transport, file->fd, &file->offset, size, file->remaining);
     if (stream_loop(stream)->trace && count > 0)
         trace_sent_file(stream, file->fd, offset, (size_t) count);
     if (count == IO_FAILED &&

@@ -153,7 +153,7 @@ static ssize_t faults_write(struct transport *transport,
 }
 
 static ssize_t faults_send_file(struct transport *transport, int fd,
-                                off_t *offset, size_t size)
+                                off_t *offset, size_t size, uint64_t left)
 {
     struct faults *faults = faults_of(transport);
     struct transport *inner = faults->inner;
@@ -163,8 +163,9 @@ static ssize_t faults_send_file(struct transport *transport, int fd,
         return IO_WANT_WRITE;
     if (!inner->class->send_file)
         return transport_fail(transport, ENOSYS);
-    return moved(faults,
-                 inner->class->send_file(inner, fd, offset, cut(faults, size)));
+    ssize_t sent =
+        inner->class->send_file(inner, fd, offset, cut(faults, size), left);
+    return moved(faults, sent);
 }
 
 static ssize_t faults_shutdown(struct transport *transport)

@@ -31,6 +31,7 @@ struct transport {
     bool drains : 1;  /* plain: a short read means empty (not on terminals) */
     bool held : 1;    /* the next read has an answer although the descriptor
                          may have none: it is here already */
+    bool corked : 1;  /* tcp: a file is under way in whole segments */
     bool unsent : 1;  /* bytes are here that the descriptor has not taken:
                          write, with nothing if there is nothing, when it is
                          writable */
@@ -46,10 +47,11 @@ struct transport_class {
      * have moved, or be fewer. */
     ssize_t (*write)(struct transport *, const struct iovec *, int count);
 
-    /* sendfile(2), which refuses some pairs of descriptors (EINVAL, ENOSYS);
-     * NULL where there is none. */
-    ssize_t (*send_file)(struct transport *, int fd, off_t *offset,
-                         size_t size);
+    /* sendfile(2) of `size` bytes, the first of the `left` that are to go;
+     * it refuses some pairs of descriptors (EINVAL, ENOSYS). NULL where there
+     * is none. */
+    ssize_t (*send_file)(struct transport *, int fd, off_t *offset, size_t size,
+                         uint64_t left);
 
     /* IO_END when the connection is set up; NULL if there is nothing to do. */
     ssize_t (*handshake)(struct transport *);
