@@ -18,7 +18,7 @@
 #define CYCLE 1024
 /* The same where long strings are most of it. They are few, so that a cycle is
  * all about the rest; short ones are better made in memory that is warm. */
-#define LONG_CYCLE 2048
+#define LONG_CYCLE 4096
 /* Seconds between its steps while the host is idle, and KiB of each. */
 #define IDLE_INTERVAL 0.1
 #define IDLE_STEP 400
