@@ -19,6 +19,7 @@
 /* The same where long strings are most of it. They are few, so that a cycle is
  * all about the rest; short ones are better made in memory that is warm. */
 #define LONG_CYCLE 4096
+#define LONG_STRING 16384 /* bytes */
 /* Seconds between its steps while the host is idle, and KiB of each. */
 #define IDLE_INTERVAL 0.1
 #define IDLE_STEP 400
@@ -63,8 +64,10 @@ static int take_step(lua_State *L)
     return 0;
 }
 
-void collector_long_string(size_t size)
+void collector_note_string(size_t size)
 {
+    if (size < LONG_STRING)
+        return;
     int due = collector.due + (int) (size >> 10);
     if (due <= collector.latest)
         collector.due = due;

@@ -70,7 +70,9 @@ static int take(const struct lua_stream *box, struct match *match,
         return -1;
     scheduler.current->streak += !called_back;
     weir_fast.data = data + found.start;
-    return (int) (found.end - found.start);
+    size_t size = found.end - found.start;
+    collector_note_string(size);
+    return (int) size;
 }
 
 int weir_take_until(struct lua_stream *box, const char *delimiter,

@@ -10,7 +10,6 @@
 #include "lua/task_internal.h"
 
 #define REGEX_MAX 65536   /* bytes, unless `max` is given (R5) */
-#define LONG_STRING 16384 /* bytes: the collector is told */
 
 static void cancel_read(struct operation *op)
 {
@@ -61,8 +60,7 @@ static int push_found(lua_State *L, struct stream *stream)
     }
     const struct match_found *found = &stream->result->found;
     size_t size = found->end - found->start;
-    if (size >= LONG_STRING)
-        collector_long_string(size);
+    collector_note_string(size);
     lua_pushlstring(L, stream_found(stream), size);
     if (stream->match.kind == MATCH_REGEX)
         return 1 + push_captures(L, stream);

@@ -162,7 +162,7 @@ void collector_go_on(bool worked);
 /* A whole cycle, now. */
 void collector_all(void);
 /* One of so many bytes is about to be made. */
-void collector_long_string(size_t size);
+void collector_note_string(size_t size);
 /* Nothing runs: an idle host collects what is left in the background. */
 void collector_idle(bool ran);
 /* At a turn's end: may the host sleep, collect, end? */
