@@ -12,6 +12,7 @@
 #include "event/resolver.h"
 #include "event/signal_watch.h"
 #include "event/trace.h"
+#include "lua/allocator.h"
 #include "lua/lua_modules.h"
 #include "lua/lua_signal.h"
 #include "lua/modules.h"
@@ -43,7 +44,10 @@ static lua_State *new_state(void)
 #else
 static lua_State *new_state(void)
 {
-    return luaL_newstate();
+    lua_State *L = luaL_newstate();
+    if (L)
+        allocator_open(L);
+    return L;
 }
 #endif
 
@@ -162,6 +166,7 @@ int host_run(const struct options *options)
     else
         status = scheduler_run();
     scheduler_drain();
+    allocator_close(L);
     lua_close(L);
     status = scheduler_output_status(status);
     signal_watch_close();

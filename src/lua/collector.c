@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lua/allocator.h"
 #include "lua/task_internal.h"
 
 /* KiB that are allocated before the collector takes its next step. */
@@ -139,8 +140,10 @@ static void idle_tick(struct ev_loop *ev, ev_timer *timer, int events)
     if (!collector.stopped)
         collect(take_step);
     loop_free_graves(scheduler.loop);
-    if (collector.stopped || collector.cycles <= 0)
-        ev_timer_stop(ev, timer);
+    if (!collector.stopped && collector.cycles > 0)
+        return;
+    ev_timer_stop(ev, timer);
+    allocator_trim();
 }
 
 void collector_idle(bool ran)

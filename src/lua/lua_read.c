@@ -9,7 +9,7 @@
 #include "lua/lua_stream.h"
 #include "lua/task_internal.h"
 
-#define REGEX_MAX 65536   /* bytes, unless `max` is given (R5) */
+#define REGEX_MAX 65536 /* bytes, unless `max` is given (R5) */
 
 static void cancel_read(struct operation *op)
 {

@@ -1,0 +1,104 @@
+#include "lua/allocator.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Bytes of the blocks that are kept, and of all of them. */
+#define LEAST ((size_t) 16384)
+#define MOST ((size_t) 4 << 20)
+#define KEPT ((size_t) 8 << 20)
+
+/* There are 16 classes to a power of two, each with so much more room that a
+ * string of such a length fits with its header. */
+#define PARTS 16
+#define HEADER 64
+#define LEAST_LOG 14
+#define CLASSES (8 * PARTS)
+
+struct block {
+    struct block *next;
+};
+
+static struct block *kept[CLASSES];
+static size_t kept_size;
+
+static lua_Alloc own; /* the state's */
+static void *own_context;
+
+static bool is_long(size_t size)
+{
+    return size >= LEAST + HEADER && size <= MOST + HEADER;
+}
+
+/* The least class with room for `size` bytes. */
+static unsigned class_for(size_t size)
+{
+    size_t last = size - HEADER - 1 < LEAST ? LEAST : size - HEADER - 1;
+    unsigned log = LEAST_LOG;
+    while (last >> (log + 1) > 0)
+        log++;
+    return (log - LEAST_LOG) * PARTS + (last >> (log - 4)) % PARTS;
+}
+
+/* Bytes that a block of the class has room for. */
+static size_t class_size(unsigned class)
+{
+    unsigned log = LEAST_LOG + class / PARTS;
+    return ((size_t) (PARTS + class % PARTS + 1) << (log - 4)) + HEADER;
+}
+
+static void keep(void *memory, size_t size)
+{
+    struct block *block = memory;
+    unsigned class = class_for(size);
+    block->next = kept[class];
+    kept[class] = block;
+    kept_size += class_size(class);
+}
+
+static void *reuse(unsigned class)
+{
+    struct block *block = kept[class];
+    kept[class] = block->next;
+    kept_size -= class_size(class);
+    return block;
+}
+
+/* A lua_Alloc. Every long block is made as large as its class, so that its size
+ * alone says where it belongs. */
+static void *allocate(void *context, void *block, size_t old, size_t size)
+{
+    (void) context;
+    if (!is_long(size)) {
+        if (size > 0 || !is_long(old) || kept_size + old > KEPT)
+            return own(own_context, block, old, size);
+        keep(block, old);
+        return NULL;
+    }
+    unsigned class = class_for(size);
+    if (!block && kept[class])
+        return reuse(class);
+    return own(own_context, block, old, class_size(class));
+}
+
+void allocator_open(lua_State *L)
+{
+    own = lua_getallocf(L, &own_context);
+    lua_setallocf(L, allocate, NULL);
+}
+
+void allocator_trim(void)
+{
+    for (unsigned i = 0; i < CLASSES; i++) {
+        while (kept[i])
+            own(own_context, reuse(i), class_size(i), 0);
+    }
+}
+
+void allocator_close(lua_State *L)
+{
+    allocator_trim();
+    if (own)
+        lua_setallocf(L, own, own_context);
+    own = NULL;
+}
