@@ -5,20 +5,6 @@
 
 #include "base/memory.h"
 
-/* Read without a look at the hardware: for what is told in seconds. */
-#ifdef CLOCK_MONOTONIC_COARSE
-#define CLOCK_COARSE CLOCK_MONOTONIC_COARSE
-#else
-#define CLOCK_COARSE CLOCK_MONOTONIC
-#endif
-
-static double read_clock(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
-}
-
 struct loop *loop_new(void)
 {
     struct ev_loop *ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
@@ -30,6 +16,7 @@ struct loop *loop_new(void)
     list_init(&loop->flush);
     list_init(&loop->again);
     list_init(&loop->heavy);
+    list_init(&loop->late);
     list_init(&loop->drains);
     list_init(&loop->graves);
     list_init(&loop->streams);
@@ -132,9 +119,17 @@ bool loop_empty(const struct loop *loop)
            list_empty(&loop->flush);
 }
 
+void loop_before_poll(struct loop *loop, struct loop_call *call)
+{
+    if (list_empty(&call->link))
+        list_insert(&loop->late, &call->link);
+}
+
 void loop_poll(struct loop *loop)
 {
-    bool waits = !loop->awake && loop_empty(loop);
+    run_calls(&loop->late);
+    bool waits =
+        !loop->awake && loop_empty(loop) && ev_pending_count(loop->ev) == 0;
     loop->awake = false;
     ev_run(loop->ev, waits ? EVRUN_ONCE : EVRUN_NOWAIT);
 }
@@ -143,15 +138,13 @@ void loop_poll(struct loop *loop)
 void loop_run(struct loop *loop, bool (*turn)(struct loop *))
 {
     ev_ref(loop->ev);
-    while (turn(loop))
+    for (;;) {
+        loop->turn++;
+        if (!turn(loop))
+            break;
         loop_poll(loop);
+    }
     ev_unref(loop->ev);
-}
-
-void loop_begin_turn(struct loop *loop)
-{
-    loop->turn++;
-    loop->began = read_clock(CLOCK_COARSE);
 }
 
 void loop_stay_awake(struct loop *loop)
@@ -161,7 +154,18 @@ void loop_stay_awake(struct loop *loop)
 
 double loop_clock(void)
 {
-    return read_clock(CLOCK_MONOTONIC);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
+}
+
+double loop_began(struct loop *loop)
+{
+    if (loop->began_turn != loop->turn) {
+        loop->began_turn = loop->turn;
+        loop->began = loop_clock();
+    }
+    return loop->began;
 }
 
 /* libev adds what it is given to its clock: infinity would be too much. */

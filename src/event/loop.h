@@ -32,11 +32,13 @@ struct loop {
     bool stirred;      /* a stream's descriptor had something to tell */
     unsigned holds;    /* what keeps the host alive (R22) */
     unsigned turn;     /* counts turns: budgets are per turn */
-    double began;      /* loop_clock when this turn did, to some ms */
-    struct list flush; /* calls to make before the loop waits */
-    struct list again; /* calls to make in the next turn */
-    struct list heavy; /* calls to make when it is their turn */
+    double began;      /* loop_began's last answer, in which turn */
+    unsigned began_turn;
+    struct list flush;               /* calls to make before the loop waits */
+    struct list again;               /* calls to make in the next turn */
+    struct list heavy;               /* calls to make when it is their turn */
     unsigned heavy_turn, heavy_done; /* in that turn */
+    struct list late; /* calls to make when nothing else comes before a poll */
     struct list drains; /* calls to make once, when the host begins to end */
     struct list graves;
     struct trace *tracer; /* trace.h's own */
@@ -76,19 +78,23 @@ void loop_free_graves(struct loop *loop);
 /* Is no call left for the next turn? */
 bool loop_empty(const struct loop *loop);
 
+/* Makes `call` run after the turn, right before the poll; what it makes ready
+ * needs loop_stay_awake. */
+void loop_before_poll(struct loop *loop, struct loop_call *call);
+
 /* Tells the watchers what has happened, having waited for something if there
- * is no call to make before. */
+ * is nothing to do before. */
 void loop_poll(struct loop *loop);
 /* The next poll does not wait. */
 void loop_stay_awake(struct loop *loop);
 
 /* Turns, each with a poll behind it, until `turn` says no. */
 void loop_run(struct loop *loop, bool (*turn)(struct loop *));
-/* What `turn` begins with. */
-void loop_begin_turn(struct loop *loop);
 
 /* Monotonic seconds, read now. */
 double loop_clock(void);
+/* The same, read once in a turn. */
+double loop_began(struct loop *loop);
 
 /* Starts `timer` so that it fires once, no sooner than `seconds` from now
  * (R37); from LOOP_NEVER on it is not started at all. */

@@ -32,7 +32,9 @@ struct watch {
  * somebody closed one meanwhile must be seen before: libev takes it for an
  * error of the program, and aborts. */
 static struct list to_start = {&to_start, &to_start};
-static ev_prepare before_poll;
+static void start_watches(struct loop_call *call);
+static struct loop_call starter = {{&starter.link, &starter.link},
+                                   start_watches};
 
 static void watch_settle(struct watch *watch)
 {
@@ -40,8 +42,10 @@ static void watch_settle(struct watch *watch)
     list_remove(&watch->link);
     if (!watch->active || watch->running)
         ev_io_stop(loop->ev, &watch->watcher);
-    else if (!ev_is_active(&watch->watcher))
+    else if (!ev_is_active(&watch->watcher)) {
         list_insert(&to_start, &watch->link);
+        loop_before_poll(loop, &starter);
+    }
     loop_hold(loop, &watch->holding, watch->active && !watch->unref);
     if (!watch->active && !watch->running)
         handler_clear(&watch->handler);
@@ -99,14 +103,13 @@ static void on_event(struct ev_loop *ev, ev_io *watcher, int events)
 }
 
 /* Runs after the turn, when no Lua code runs before the poll any more. */
-static void start_watches(struct ev_loop *ev, ev_prepare *prepare, int events)
+static void start_watches(struct loop_call *call)
 {
-    (void) prepare;
-    (void) events;
+    (void) call;
     for (struct list *link; (link = list_pop(&to_start));) {
         struct watch *watch = list_entry(link, struct watch, link);
         if (fcntl(watch->fd, F_GETFD) >= 0) {
-            ev_io_start(ev, &watch->watcher);
+            ev_io_start(task_loop()->ev, &watch->watcher);
             continue;
         }
         over(watch);
@@ -154,12 +157,6 @@ static int weir_watch(lua_State *L)
     handler_set(L, &watch->handler, lua_gettop(L), 3);
     watch->active = true;
     watch_settle(watch);
-    /* Most hosts never watch anything. One that was started in this turn runs
-     * from the next one on. */
-    if (!ev_is_active(&before_poll)) {
-        ev_prepare_start(task_loop()->ev, &before_poll);
-        loop_stay_awake(task_loop());
-    }
     return 1;
 }
 
@@ -221,8 +218,6 @@ void lua_watch_open(lua_State *L)
                                        {NULL, NULL}};
     static const luaL_Reg meta[] = {
         {"__gc", watch_cancel}, {"__tostring", watch_tostring}, {NULL, NULL}};
-    ev_prepare_init(&before_poll, start_watches);
-    ev_set_priority(&before_poll, EV_MINPRI);
     lua_type_new(L, WATCH_TYPE, methods, meta);
     lua_pushcfunction(L, weir_watch);
     lua_setfield(L, -2, "watch");

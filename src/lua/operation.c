@@ -250,7 +250,7 @@ struct operation *call_wait(lua_State *L, struct call *call,
     }
     if (timeout >= 0 && timeout < LOOP_NEVER)
         start_timer(op, timeout);
-    op->since = scheduler.loop->began;
+    op->since = loop_began(scheduler.loop);
     update_hold(op);
     call->operation = op;
     return op;

@@ -141,7 +141,6 @@ int scheduler_run(void)
 
 static bool leaving(struct loop *loop)
 {
-    loop_begin_turn(loop);
     loop_again(loop);
     loop_flush(loop);
     loop_free_graves(loop);

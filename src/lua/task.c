@@ -229,7 +229,6 @@ bool task_runnable(void)
 
 bool task_turn(struct loop *loop)
 {
-    loop_begin_turn(loop);
     bool ran = task_runnable();
     loop_again(loop);
     run_ready();
