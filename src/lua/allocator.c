@@ -47,8 +47,11 @@ static size_t class_size(unsigned class)
     return ((size_t) (PARTS + class % PARTS + 1) << (log - 4)) + HEADER;
 }
 
+/* Sizes that are not asked for any more make room for those that are. */
 static void keep(void *memory, size_t size)
 {
+    if (kept_size + size > KEPT)
+        allocator_trim();
     struct block *block = memory;
     unsigned class = class_for(size);
     block->next = kept[class];
@@ -64,29 +67,6 @@ static void *reuse(unsigned class)
     return block;
 }
 
-/* A lua_Alloc. Every long block is made as large as its class, so that its size
- * alone says where it belongs. */
-static void *allocate(void *context, void *block, size_t old, size_t size)
-{
-    (void) context;
-    if (!is_long(size)) {
-        if (size > 0 || !is_long(old) || kept_size + old > KEPT)
-            return own(own_context, block, old, size);
-        keep(block, old);
-        return NULL;
-    }
-    unsigned class = class_for(size);
-    if (!block && kept[class])
-        return reuse(class);
-    return own(own_context, block, old, class_size(class));
-}
-
-void allocator_open(lua_State *L)
-{
-    own = lua_getallocf(L, &own_context);
-    lua_setallocf(L, allocate, NULL);
-}
-
 void allocator_trim(void)
 {
     for (unsigned i = 0; i < CLASSES; i++) {
@@ -95,10 +75,41 @@ void allocator_trim(void)
     }
 }
 
+static void *ask(void *block, size_t old, size_t size)
+{
+    void *answer = own(own_context, block, old, size);
+    if (answer || size == 0 || kept_size == 0)
+        return answer;
+    allocator_trim();
+    return own(own_context, block, old, size);
+}
+
+/* A lua_Alloc. Every long block is made as large as its class, so that its size
+ * alone says where it belongs. */
+static void *allocate(void *context, void *block, size_t old, size_t size)
+{
+    (void) context;
+    if (!is_long(size)) {
+        if (size > 0 || !is_long(old))
+            return ask(block, old, size);
+        keep(block, old);
+        return NULL;
+    }
+    unsigned class = class_for(size);
+    if (!block && kept[class])
+        return reuse(class);
+    return ask(block, old, class_size(class));
+}
+
+void allocator_open(lua_State *L)
+{
+    own = lua_getallocf(L, &own_context);
+    lua_setallocf(L, allocate, NULL);
+}
+
 void allocator_close(lua_State *L)
 {
     allocator_trim();
     if (own)
         lua_setallocf(L, own, own_context);
-    own = NULL;
 }
