@@ -150,7 +150,8 @@ void collector_idle(bool ran)
 {
     if (ran)
         collector.cycles = IDLE_CYCLES;
-    if (collector.cycles <= 0 || ev_is_active(&collector.idle))
+    if (collector.cycles <= 0 || collector.stopped ||
+        ev_is_active(&collector.idle))
         return;
     ev_timer_set(&collector.idle, IDLE_INTERVAL, IDLE_INTERVAL);
     ev_timer_start(scheduler.loop->ev, &collector.idle);
