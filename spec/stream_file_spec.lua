@@ -11,6 +11,7 @@ ffi.cdef [[
   int mkfifo(const char *path, unsigned mode);
   int close(int fd);
   int getsockopt(int, int, int, int *, int *);
+  int setsockopt(int, int, int, const int *, unsigned);
 ]]
 
 local O_RDONLY, O_WRONLY, O_APPEND, SEEK_CUR = 0, 1, 0x400, 1
@@ -157,6 +158,36 @@ describe("a long file over TCP", function()
     assert.is_false(corked(a))
     a:close()
     b:close()
+    os.remove(path)
+  end)
+
+  it("leaves no descriptor behind that holds small writes back", function()
+    local path = os.tmpname()
+    assert.equal(0, ffi.C.truncate(path, SIZE))
+    local a, b = transports.list[1].pair()
+    local sent = weir.channel(1)
+    a:write("before", function() end)
+    a:detach({}, function(fd) sent:put(fd) end)
+    a:send_file(path, SOON, function() end)
+    local again = weir.stream(sent:get(SOON))
+    assert.is_false(corked(again))
+    again:abort()
+    b:abort()
+    os.remove(path)
+  end)
+
+  it("leaves alone what the script has set", function()
+    local path = os.tmpname()
+    assert.equal(0, ffi.C.truncate(path, SIZE))
+    local a, b = transports.list[1].pair()
+    local on = ffi.new("int[1]", 1)
+    assert.equal(0, ffi.C.setsockopt(a:fd(), IPPROTO_TCP, TCP_CORK, on, 4))
+    a:send_file(path, SOON, function() end)
+    assert.equal(SIZE - 65536, #b:read_bytes(SIZE - 65536, SOON))
+    a:flush(SOON)
+    assert.is_true(corked(a))
+    a:abort()
+    b:abort()
     os.remove(path)
   end)
 end)

@@ -101,6 +101,8 @@ int stream_detach(struct stream *stream)
     ev_io_stop(loop->ev, &stream->reader);
     stream_stop_writer(stream);
     stream->transport->fd = -1;
+    if (stream->transport->corked)
+        net_uncork(fd);
     stream_end(stream, 0, NULL);
     trace_stream(stream, '*', "detached fd %d", fd);
     stream_finish(stream);

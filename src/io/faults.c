@@ -165,6 +165,7 @@ static ssize_t faults_send_file(struct transport *transport, int fd,
         return transport_fail(transport, ENOSYS);
     ssize_t sent =
         inner->class->send_file(inner, fd, offset, cut(faults, size), left);
+    transport->corked = inner->corked;
     return moved(faults, sent);
 }
 

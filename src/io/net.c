@@ -24,6 +24,31 @@ int net_set_option(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof value) ? errno : 0;
 }
 
+bool net_cork(int fd)
+{
+#ifdef TCP_CORK
+    int on = 0;
+    socklen_t size = sizeof on;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, &size) < 0 || on)
+        return false;
+    on = 1;
+    return setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on) == 0;
+#else
+    (void) fd;
+    return false;
+#endif
+}
+
+void net_uncork(int fd)
+{
+#ifdef TCP_CORK
+    int off = 0;
+    setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+#else
+    (void) fd;
+#endif
+}
+
 int net_set_nonblocking(int fd, bool on)
 {
     int flags = fcntl(fd, F_GETFL);

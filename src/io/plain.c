@@ -7,8 +7,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +17,7 @@
 #endif
 
 #include "base/error.h"
+#include "io/net.h"
 
 /* What a terminal that polls writable takes without blocking. A pipe takes
  * PIPE_BUF then. */
@@ -160,12 +159,6 @@ static ssize_t plain_send_file(struct transport *transport, int fd,
     return sent == 0 ? IO_END : write_answer(transport, sent);
 }
 
-static void cork(struct transport *transport, int on)
-{
-    transport->corked = on;
-    setsockopt(transport->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
-}
-
 /* The kernel pushes what every call, and every SENDFILE_PIECE within one, ends
  * with, as a segment of its own: corked, a long file leaves in whole ones at
  * two thirds of the cost. What is left over goes when the file is through. */
@@ -173,12 +166,14 @@ static ssize_t tcp_send_file(struct transport *transport, int fd, off_t *offset,
                              size_t size, uint64_t left)
 {
     if (!transport->corked && left > SENDFILE_PIECE)
-        cork(transport, 1);
+        transport->corked = net_cork(transport->fd);
     ssize_t sent = plain_send_file(transport, fd, offset, size, left);
     bool blocked = sent == IO_WANT_WRITE;
     bool goes_on = sent > 0 && (uint64_t) sent < left;
-    if (transport->corked && !blocked && !goes_on)
-        cork(transport, 0);
+    if (transport->corked && !blocked && !goes_on) {
+        transport->corked = false;
+        net_uncork(transport->fd);
+    }
     return sent;
 }
 #else
