@@ -29,17 +29,22 @@ describe("the host ends when nothing can happen any more:", function()
 
   it("not before timers, tasks and operations", function()
     ends("main deferred after spawned 1 2 slept", [[
-      weir.after(0.002, function() print("after") end)
-      weir.defer(function() print("deferred") end)
-      weir.spawn(function() weir.sleep(0.004) print("spawned") end)
-      local ticks, timer = 0, nil
-      timer = weir.every(0.006, function()
-        ticks = ticks + 1
-        print(ticks)
-        if ticks < 2 then return end
-        timer:cancel()
-        weir.sleep(0.002, function() print("slept") end)
+      weir.after(0.002, function()
+        print("after")
+        weir.spawn(function()
+          weir.sleep(0.002)
+          print("spawned")
+          local ticks, timer = 0, nil
+          timer = weir.every(0.002, function()
+            ticks = ticks + 1
+            print(ticks)
+            if ticks < 2 then return end
+            timer:cancel()
+            weir.sleep(0.002, function() print("slept") end)
+          end)
+        end)
       end)
+      weir.defer(function() print("deferred") end)
       print("main")]])
   end)
 
