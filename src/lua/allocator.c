@@ -37,7 +37,7 @@ static unsigned class_for(size_t size)
     unsigned log = LEAST_LOG;
     while (last >> (log + 1) > 0)
         log++;
-    return (log - LEAST_LOG) * PARTS + (last >> (log - 4)) % PARTS;
+    return (log - LEAST_LOG) * PARTS + (unsigned) (last >> (log - 4)) % PARTS;
 }
 
 /* Bytes that a block of the class has room for. */
