@@ -5,7 +5,7 @@
 
 /* Bytes of the blocks that are kept, and of all of them. */
 #define LEAST ((size_t) 16384)
-#define MOST ((size_t) 4 << 20)
+#define MOST ((size_t) 1 << 20)
 #define KEPT ((size_t) 8 << 20)
 
 /* There are 16 classes to a power of two, each with so much more room that a
@@ -13,7 +13,7 @@
 #define PARTS 16
 #define HEADER 64
 #define LEAST_LOG 14
-#define CLASSES (8 * PARTS)
+#define CLASSES (6 * PARTS)
 
 struct block {
     struct block *next;
@@ -78,7 +78,7 @@ void allocator_trim(void)
 static void *ask(void *block, size_t old, size_t size)
 {
     void *answer = own(own_context, block, old, size);
-    if (answer || size == 0 || kept_size == 0)
+    if (answer || size == 0)
         return answer;
     allocator_trim();
     return own(own_context, block, old, size);
@@ -89,6 +89,8 @@ static void *ask(void *block, size_t old, size_t size)
 static void *allocate(void *context, void *block, size_t old, size_t size)
 {
     (void) context;
+    if (size < LEAST && old < LEAST) /* nearly always */
+        return ask(block, old, size);
     if (!is_long(size)) {
         if (size > 0 || !is_long(old))
             return ask(block, old, size);
