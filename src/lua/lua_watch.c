@@ -32,7 +32,9 @@ struct watch {
  * somebody closed one meanwhile must be seen before: libev takes it for an
  * error of the program, and aborts. */
 static struct list to_start = {&to_start, &to_start};
+
 static void start_watches(struct loop_call *call);
+
 static struct loop_call starter = {{&starter.link, &starter.link},
                                    start_watches};
 
@@ -40,9 +42,9 @@ static void watch_settle(struct watch *watch)
 {
     struct loop *loop = task_loop();
     list_remove(&watch->link);
-    if (!watch->active || watch->running)
+    if (!watch->active || watch->running) {
         ev_io_stop(loop->ev, &watch->watcher);
-    else if (!ev_is_active(&watch->watcher)) {
+    } else if (!ev_is_active(&watch->watcher)) {
         list_insert(&to_start, &watch->link);
         loop_before_poll(loop, &starter);
     }
