@@ -28,15 +28,15 @@ struct loop_call {
 struct loop {
     struct ev_loop *ev;
     char *scratch;
-    bool scratch_busy; /* a match in it has not been consumed yet */
-    bool stirred;      /* a stream's descriptor had something to tell */
-    unsigned holds;    /* what keeps the host alive (R22) */
-    unsigned turn;     /* counts turns: budgets are per turn */
-    double began;      /* loop_began's last answer, in which turn */
-    unsigned began_turn;
-    struct list flush;               /* calls to make before the loop waits */
-    struct list again;               /* calls to make in the next turn */
-    struct list heavy;               /* calls to make when it is their turn */
+    bool scratch_busy;   /* a match in it has not been consumed yet */
+    bool stirred;        /* a stream's descriptor had something to tell */
+    unsigned holds;      /* what keeps the host alive (R22) */
+    unsigned turn;       /* counts turns: budgets are per turn */
+    double began;        /* what loop_began has answered last, */
+    unsigned began_turn; /* and in which turn */
+    struct list flush;   /* calls to make before the loop waits */
+    struct list again;   /* calls to make in the next turn */
+    struct list heavy;   /* calls to make when it is their turn */
     unsigned heavy_turn, heavy_done; /* in that turn */
     struct list late; /* calls to make when nothing else comes before a poll */
     struct list drains; /* calls to make once, when the host begins to end */

@@ -110,12 +110,11 @@ int net_set_option(int fd, int level, int option, int value);
 int net_set_nodelay(int fd, bool on);     /* 0 or an errno */
 int net_set_keepalive(int fd, bool on);   /* 0 or an errno */
 int net_set_nonblocking(int fd, bool on); /* 0 or an errno */
-
+int net_set_cloexec(int fd);              /* 0 or an errno */
 /* From now on only whole segments leave, until net_uncork (TCP_CORK, tcp(7)).
  * False: it was so already, or cannot be. */
 bool net_cork(int fd);
 void net_uncork(int fd);
-int net_set_cloexec(int fd); /* 0 or an errno */
 /* close(2) so that a TCP peer sees a reset. */
 void net_abort(int fd);
 bool net_is_socket(int fd);
